@@ -55,7 +55,7 @@ struct sk_serial_config {
 				* driver resets the FIFO. A guest that never sets RTS gets no input.
 				*/
 	void (*tx_ready)(void *ctx); /* the transmit ring was empty and is not any more */
-	void (*rx_room)(void *ctx);  /* rx_put accepted less than asked; now there is room */
+	void (*rx_room)(void *ctx);  /* rx_put accepted less than asked; now half is free */
 	void *ctx;
 };
 
@@ -87,7 +87,7 @@ size_t sk_serial_tx_take(struct sk_serial *serial, void *buf, size_t len_bytes);
 
 /*
  * Queues up to @len_bytes for the guest and returns how many were accepted; if fewer, rx_room will
- * be called when there is room again.
+ * be called once, when half of the receive ring is free again.
  */
 size_t sk_serial_rx_put(struct sk_serial *serial, const void *buf, size_t len_bytes);
 
@@ -103,11 +103,12 @@ void sk_serial_set_modem(struct sk_serial *serial, uint8_t lines);
 void sk_serial_counters(struct sk_serial *serial, struct sk_serial_counters *counters);
 
 /*
- * The complete state of the device, queued bytes included, configuration excluded. For a saved
- * state that means something the vCPUs are stopped. restore checks everything first and changes
- * nothing unless it returns 0; it signals irq_fd if the interrupt is pending (the edge may have
- * been lost with the old machine) and calls tx_ready if bytes wait. Errors: -EINVAL (truncated,
- * unknown version, impossible value), -ENOSPC (the saved bytes do not fit this device's rings).
+ * The complete state of the device, queued bytes included, configuration and counters excluded.
+ * For a saved state that means something the vCPUs are stopped. restore checks everything first and
+ * changes nothing unless it returns 0; it signals irq_fd if the interrupt is pending (the edge may
+ * have been lost with the old machine) and calls tx_ready if bytes wait. Errors: -EINVAL
+ * (truncated, unknown version, impossible value), -ENOSPC (the saved bytes do not fit this device's
+ * rings).
  */
 void sk_serial_save(struct sk_serial *serial, struct sk_writer *w);
 int sk_serial_restore(struct sk_serial *serial, struct sk_reader *r,
