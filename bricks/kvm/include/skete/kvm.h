@@ -128,8 +128,10 @@ enum sk_kvm_irqchip sk_kvm_vm_irqchip(const struct sk_kvm_vm *vm);
 
 /*
  * KVM_SET_USER_MEMORY_REGION. A slot of 0 bytes deletes it. Slots from 0 upwards belong to
- * map_gmem if the VM has a gmem.
+ * map_gmem if the VM has a gmem. -EINVAL also for a slot from SK_KVM_MAX_SLOTS on.
  */
+#define SK_KVM_MAX_SLOTS 128
+
 struct sk_kvm_slot {
 	uint32_t slot;
 	gpa_t gpa;
@@ -150,7 +152,8 @@ int sk_kvm_vm_map_gmem(struct sk_kvm_vm *vm, const struct sk_gmem *gm, bool has_
 
 /*
  * Copies what the guest wrote to @slot since the last call into @bitmap (one bit per 4 KiB page,
- * @nr_words 64-bit words, enough for the slot) and clears KVM's log. -ENOENT: not logged.
+ * @nr_words 64-bit words) and clears KVM's log. -ENOENT: no such slot, or not logged; -EINVAL:
+ * the bitmap is too small for the slot.
  */
 int sk_kvm_vm_get_dirty_log(struct sk_kvm_vm *vm, uint32_t slot, uint64_t *bitmap,
 			    size_t nr_words) SK_MUST_CHECK;
@@ -195,8 +198,9 @@ int sk_kvm_vm_detach_ioeventfd(struct sk_kvm_vm *vm,
 
 /*
  * The GSI routing table as the caller wants it; KVM sees it on commit, whole. Owner-thread only.
- * init fills the default for @irqchip: pins 0-15 to PIC and IOAPIC, 16-23 to the IOAPIC, GSI 0
- * to IOAPIC pin 2 (the PIT), or nothing when there are no such chips in the kernel.
+ * init fills what KVM itself starts with for @irqchip: GSI n is pin n of the IOAPIC and, below 16,
+ * of the PICs (so the PIT is IOAPIC pin 0: no interrupt source override in the guest's tables), or
+ * nothing when there are no such chips in the kernel.
  */
 struct sk_kvm_routes {
 	/* private to irq.c */
@@ -350,6 +354,9 @@ int sk_kvm_vcpu_set_tsc_khz(struct sk_kvm_vcpu *vcpu, uint32_t khz) SK_MUST_CHEC
 int sk_kvm_vcpu_nmi(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
 /* Without an irqchip in the kernel: inject external interrupt @vector at once. */
 int sk_kvm_vcpu_interrupt(struct sk_kvm_vcpu *vcpu, uint8_t vector) SK_MUST_CHECK;
+/* Likewise: can the guest take an interrupt now, and exit (IRQ_WINDOW) as soon as it can. */
+bool sk_kvm_vcpu_is_irq_ready(const struct sk_kvm_vcpu *vcpu);
+void sk_kvm_vcpu_request_irq_window(struct sk_kvm_vcpu *vcpu, bool is_wanted);
 /* Tells the guest that it was paused, so that its watchdogs keep quiet. -EINVAL: no kvmclock. */
 int sk_kvm_vcpu_kvmclock_ctrl(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
 
