@@ -126,20 +126,18 @@ struct sk_loader_entry {
  * known; -ENOMEM: the guest's RAM is too small or has no room where something must be; -E2BIG: the
  * command line is too long; -EINVAL: the configuration.
  */
-SK_API int sk_loader_load(struct sk_loader_entry *entry, struct sk_gmem *gm,
-			  const struct sk_loader_config *config,
-			  struct sk_error *err) SK_MUST_CHECK;
+int sk_loader_load(struct sk_loader_entry *entry, struct sk_gmem *gm,
+		   const struct sk_loader_config *config, struct sk_error *err) SK_MUST_CHECK;
 
 /*
  * Writes the ELF file that the bzImage at @kernel_path carries (gzip, LZ4 or zstd) to @out_fd from
  * its current position on. Errors as above, and those of write(2).
  */
-SK_API int sk_loader_unpack_bzimage(const char *kernel_path, int out_fd,
-				    struct sk_error *err) SK_MUST_CHECK;
+int sk_loader_unpack_bzimage(const char *kernel_path, int out_fd,
+			     struct sk_error *err) SK_MUST_CHECK;
 
 /* "auto", "pvh", "linux64" or "multiboot"; parse returns -EINVAL for any other name. */
-SK_API const char *sk_loader_protocol_name(enum sk_loader_protocol protocol);
-SK_API int sk_loader_parse_protocol(const char *name,
-				    enum sk_loader_protocol *protocol) SK_MUST_CHECK;
+const char *sk_loader_protocol_name(enum sk_loader_protocol protocol);
+int sk_loader_parse_protocol(const char *name, enum sk_loader_protocol *protocol) SK_MUST_CHECK;
 
 #endif
