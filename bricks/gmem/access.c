@@ -71,8 +71,11 @@ int sk_gmem_read(const struct sk_gmem *gm, gpa_t gpa, void *buf, size_t len_byte
 	if (!sk_gmem_is_ram(gm, gpa, len_bytes))
 		return -EFAULT;
 	for (uint64_t done = 0, part; done < len_bytes; done += part) {
+		const void *from;
+
 		part = len_bytes - done;
-		memcpy(to + done, piece(gm, gpa + done, &part), part);
+		from = piece(gm, gpa + done, &part);
+		memcpy(to + done, from, part);
 	}
 	return 0;
 }
@@ -84,8 +87,11 @@ int sk_gmem_write(struct sk_gmem *gm, gpa_t gpa, const void *buf, size_t len_byt
 	if (!sk_gmem_is_ram(gm, gpa, len_bytes))
 		return -EFAULT;
 	for (uint64_t done = 0, part; done < len_bytes; done += part) {
+		void *to;
+
 		part = len_bytes - done;
-		memcpy(piece(gm, gpa + done, &part), from + done, part);
+		to = piece(gm, gpa + done, &part);
+		memcpy(to, from + done, part);
 	}
 	sk_gmem_mark_dirty(gm, gpa, len_bytes);
 	return 0;
@@ -96,8 +102,11 @@ int sk_gmem_fill(struct sk_gmem *gm, gpa_t gpa, uint8_t value, uint64_t len_byte
 	if (!sk_gmem_is_ram(gm, gpa, len_bytes))
 		return -EFAULT;
 	for (uint64_t done = 0, part; done < len_bytes; done += part) {
+		void *to;
+
 		part = len_bytes - done;
-		memset(piece(gm, gpa + done, &part), value, part);
+		to = piece(gm, gpa + done, &part);
+		memset(to, value, part);
 	}
 	sk_gmem_mark_dirty(gm, gpa, len_bytes);
 	return 0;
