@@ -51,6 +51,7 @@ struct sk_aml {
 	/* private to aml.c */
 	size_t cap_bytes, max_bytes;
 	unsigned int depth;
+	bool may_else; /* the last thing was the end of an If */
 	struct sk_aml_block blocks[SK_AML_MAX_DEPTH];
 	struct sk_error error; /* code 0: none so far */
 };
