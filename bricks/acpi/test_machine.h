@@ -26,11 +26,34 @@ struct machine {
 };
 
 /* Every block, declaration, object, operator and descriptor that the builder knows. */
-static inline void machine_everything(void *ctx, struct sk_aml *a)
-{
-	static const uint8_t bytes[300] = {1, 2, 3};
 
-	(void)ctx;
+static inline void machine_link(struct sk_aml *a)
+{
+	sk_aml_device_begin(a, "LNKA");
+	sk_aml_name_eisa_id(a, "_HID", "PNP0C0F");
+	sk_aml_name_int(a, "_UID", 0);
+	sk_aml_name(a, "_PRS");
+	sk_aml_resources_begin(a);
+	sk_aml_interrupt(a, 20, SK_AML_LEVEL);
+	sk_aml_end(a);
+	sk_aml_name(a, "_CRS");
+	sk_aml_resources_begin(a);
+	sk_aml_interrupt(a, 20, SK_AML_LEVEL);
+	sk_aml_end(a);
+	sk_aml_method_begin(a, "_SRS", 1, false);
+	sk_aml_op(a, SK_AML_STORE);
+	sk_aml_arg(a, 0);
+	sk_aml_local(a, 0);
+	sk_aml_op(a, SK_AML_STORE);
+	sk_aml_op(a, SK_AML_SIZE_OF);
+	sk_aml_local(a, 0);
+	sk_aml_path(a, "^^COUN");
+	sk_aml_end(a);
+	sk_aml_end(a);
+}
+
+static inline void machine_pci(struct sk_aml *a)
+{
 	sk_aml_device_begin(a, "PCI0");
 	sk_aml_name_eisa_id(a, "_HID", "PNP0A08");
 	sk_aml_name_eisa_id(a, "_CID", "PNP0A03");
@@ -57,29 +80,14 @@ static inline void machine_everything(void *ctx, struct sk_aml *a)
 		sk_aml_end(a);
 	}
 	sk_aml_end(a);
-	sk_aml_device_begin(a, "LNKA");
-	sk_aml_name_eisa_id(a, "_HID", "PNP0C0F");
-	sk_aml_name_int(a, "_UID", 0);
-	sk_aml_name(a, "_PRS");
-	sk_aml_resources_begin(a);
-	sk_aml_interrupt(a, 20, SK_AML_LEVEL);
-	sk_aml_end(a);
-	sk_aml_name(a, "_CRS");
-	sk_aml_resources_begin(a);
-	sk_aml_interrupt(a, 20, SK_AML_LEVEL);
-	sk_aml_end(a);
-	sk_aml_method_begin(a, "_SRS", 1, false);
-	sk_aml_op(a, SK_AML_STORE);
-	sk_aml_arg(a, 0);
-	sk_aml_local(a, 0);
-	sk_aml_op(a, SK_AML_STORE);
-	sk_aml_op(a, SK_AML_SIZE_OF);
-	sk_aml_local(a, 0);
-	sk_aml_path(a, "^^COUN");
-	sk_aml_end(a);
-	sk_aml_end(a);
+	machine_link(a);
 	sk_aml_name_int(a, "COUN", UINT64_MAX);
 	sk_aml_end(a);
+}
+
+static inline void machine_data(struct sk_aml *a)
+{
+	static const uint8_t bytes[300] = {1, 2, 3};
 
 	sk_aml_name(a, "BUF");
 	sk_aml_buffer(a, bytes, sizeof(bytes));
@@ -90,8 +98,11 @@ static inline void machine_everything(void *ctx, struct sk_aml *a)
 	sk_aml_field_gap(a, 4096);
 	sk_aml_field_unit(a, "FB", 64);
 	sk_aml_end(a);
+}
 
-	/* Sums 0 + 1 + ... + (Arg0 - 1), then plays with the operators: 45 for 10. */
+/* Sums 0 + 1 + ... + (Arg0 - 1), then plays with the operators: 45 for 10. */
+static inline void machine_sum_method(struct sk_aml *a)
+{
 	sk_aml_method_begin(a, "SUM", 1, false);
 	sk_aml_op(a, SK_AML_STORE);
 	sk_aml_int(a, 0);
@@ -135,8 +146,11 @@ static inline void machine_everything(void *ctx, struct sk_aml *a)
 	sk_aml_no_target(a);
 	sk_aml_end(a);
 	sk_aml_end(a);
+}
 
-	/* ((byte 2 of BUF) * 7 - 1) ^ 0xf0 | 0x100 = 0x1e4 */
+/* ((byte 2 of BUF) * 7 - 1) ^ 0xf0 | 0x100 = 0x1e4 */
+static inline void machine_mix_method(struct sk_aml *a)
+{
 	sk_aml_method_begin(a, "MIX", 0, false);
 	sk_aml_op(a, SK_AML_STORE);
 	sk_aml_op(a, SK_AML_DEREF_OF);
@@ -163,7 +177,15 @@ static inline void machine_everything(void *ctx, struct sk_aml *a)
 	sk_aml_int(a, 0x100);
 	sk_aml_no_target(a);
 	sk_aml_end(a);
+}
 
+static inline void machine_everything(void *ctx, struct sk_aml *a)
+{
+	(void)ctx;
+	machine_pci(a);
+	machine_data(a);
+	machine_sum_method(a);
+	machine_mix_method(a);
 	sk_aml_method_begin(a, "CALL", 0, true);
 	sk_aml_op(a, SK_AML_SLEEP);
 	sk_aml_int(a, 1);
