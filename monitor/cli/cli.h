@@ -119,7 +119,8 @@ void cli_render_help(FILE *out, enum cli_command command);
 
 /*
  * The effective configuration as a JSON object that --config reads back to the same request.
- * -EILSEQ if a string is not UTF-8, which JSON cannot hold; then nothing was written. -ENOMEM.
+ * -EILSEQ if a string is not UTF-8, which JSON cannot hold; then nothing was written. -ENOMEM, or
+ * -EIO if @out takes no more.
  */
 int cli_render_config(FILE *out, const struct cli_request *request,
 		      struct sk_error *err) SK_MUST_CHECK;

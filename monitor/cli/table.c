@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/* The options: the only place where one exists. Their order is that of --help and --dry-run. */
+#include "cli_internal.h"
+
+#define ON(command)   (1u << (command))
+
+#define GROUP_BOOT    "What boots"
+#define GROUP_MACHINE "Machine"
+#define GROUP_CONSOLE "Console"
+#define GROUP_PROGRAM "Program"
+
+/* The offset of a field that must have type @t: another type does not compile. */
+#define AT(t, field)                           \
+	(offsetof(struct cli_options, field) + \
+	 0 * sizeof(char[_Generic(((struct cli_options *)0)->field, t : 1)]))
+
+#define IS_BOOL(field)	 .type = CLI_BOOL, .offset = AT(bool, field)
+#define IS_COUNT(field)	 .type = CLI_COUNT, .offset = AT(uint64_t, field)
+#define IS_UINT(field)	 .type = CLI_UINT, .offset = AT(uint64_t, field)
+#define IS_SIZE(field)	 .type = CLI_SIZE, .offset = AT(uint64_t, field)
+#define IS_STRING(field) .type = CLI_STRING, .offset = AT(char *, field)
+#define IS_PATH(field)	 .type = CLI_PATH, .offset = AT(char *, field)
+#define IS_LIST(field)	 .type = CLI_STRING, .offset = AT(struct cli_list, field)
+#define IS_TOPIC(field)	 .type = CLI_COMMAND_NAME, .offset = AT(unsigned int, field)
+#define IS_WORD(list, field)                                                \
+	.type = CLI_WORD, .words = (list), .nr_words = SK_ARRAY_SIZE(list), \
+	.offset = AT(unsigned int, field)
+#define IS_WORD_OR_PATH(list, field)                                                \
+	.type = CLI_WORD_OR_PATH, .words = (list), .nr_words = SK_ARRAY_SIZE(list), \
+	.offset = AT(struct cli_target, field)
+
+static const struct cli_choice boot_words[] = {
+	[CLI_BOOT_AUTO] = {"auto", "the first of the others that the image offers"},
+	[CLI_BOOT_PVH] = {"pvh", "by the PVH note of an ELF image, in 32-bit mode"},
+	[CLI_BOOT_LINUX64] = {"linux64",
+			      "by Linux's 64-bit boot protocol (a bzImage or an ELF image)"},
+	[CLI_BOOT_MULTIBOOT] = {"multiboot", "by the multiboot 1 header"},
+};
+
+static const struct cli_choice irqchip_words[] = {
+	[CLI_IRQCHIP_KERNEL] = {"kernel", "all of it in KVM"},
+	[CLI_IRQCHIP_SPLIT] = {"split", "local APICs in KVM, the rest in the monitor"},
+};
+
+static const struct cli_choice pages_words[] = {
+	[CLI_PAGES_BASE] = {"base", "pages of 4 KiB"},
+	[CLI_PAGES_TRANSPARENT] = {"transparent", "huge pages where the host finds some"},
+	[CLI_PAGES_2M] = {"2M", "2 MiB pages from the host's reserve (hugetlb)"},
+	[CLI_PAGES_1G] = {"1G", "1 GiB pages from the host's reserve (hugetlb)"},
+};
+
+static const struct cli_choice backing_words[] = {
+	[CLI_BACKING_ANON] = {"anon", "private anonymous memory"},
+	[CLI_BACKING_MEMFD] = {"memfd", "a memfd, which another process can map"},
+};
+
+static const struct cli_choice serial_words[] = {
+	[CLI_SERIAL_STDIO] = {"stdio", "standard input and output"},
+	[CLI_SERIAL_NONE] = {"none", "no serial port"},
+	[CLI_SERIAL_PTY] = {"pty", "a new pseudo-terminal, whose name is printed"},
+};
+
+static const struct cli_choice shell_words[] = {
+	[CLI_SHELL_BASH] = {"bash", NULL},
+	[CLI_SHELL_ZSH] = {"zsh", NULL},
+	[CLI_SHELL_FISH] = {"fish", NULL},
+};
+
+const struct cli_option cli_options_table[] = {
+	{
+		.name = "kernel",
+		IS_PATH(kernel),
+		.metavar = "FILE",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.flags = CLI_POSITIONAL | CLI_REQUIRED,
+		.hint = "name the image to boot: 'skete run FILE'",
+		.brief = "The image to boot: bzImage, ELF or multiboot",
+		.detail = "The name of the option may be left out.",
+	},
+	{
+		.name = "initrd",
+		IS_PATH(initrd),
+		.metavar = "FILE",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "Initial RAM disk, or the multiboot module",
+	},
+	{
+		.name = "cmdline",
+		IS_STRING(cmdline),
+		.metavar = "TEXT",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "Command line of the kernel",
+		.detail = "Linux writes to the serial port if this says console=ttyS0.",
+	},
+	{
+		.name = "boot",
+		IS_WORD(boot_words, boot),
+		.metavar = "FORM",
+		.init = CLI_BOOT_AUTO,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "How the image is entered",
+	},
+	{
+		.name = "arg",
+		IS_LIST(arg),
+		.metavar = "ARG",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.flags = CLI_REPEAT | CLI_TAIL,
+		.brief = "An argument for the guest program",
+		.detail = "What stands after \"--\" is added to these.",
+	},
+	{
+		.name = "cpus",
+		.letter = 'c',
+		IS_UINT(cpus),
+		.metavar = "N",
+		.min = 1,
+		.max = 64,
+		.init = 1,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.hint = "a machine has 1 to 64 CPUs",
+		.brief = "Virtual CPUs",
+	},
+	{
+		.name = "memory",
+		.letter = 'm',
+		IS_SIZE(memory_bytes),
+		.metavar = "SIZE",
+		.min = 1 * SK_MIB,
+		.max = UINT64_C(64) << 40,
+		.step = 4 * SK_KIB,
+		.init = 512 * SK_MIB,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.hint = "write 512M or 6G, for example",
+		.brief = "Memory of the guest, as 512M or 6G",
+		.detail =
+			"The units are B, K, M, G and T, each 1024 times the one before; a number "
+			"without a unit is refused. The size is a multiple of 4K.",
+	},
+	{
+		.name = "pages",
+		IS_WORD(pages_words, pages),
+		.metavar = "KIND",
+		.init = CLI_PAGES_BASE,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.brief = "Pages behind the guest's memory",
+	},
+	{
+		.name = "memory-backing",
+		IS_WORD(backing_words, backing),
+		.metavar = "KIND",
+		.init = CLI_BACKING_ANON,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.brief = "What the guest's memory is",
+	},
+	{
+		.name = "irqchip",
+		IS_WORD(irqchip_words, irqchip),
+		.metavar = "KIND",
+		.init = CLI_IRQCHIP_KERNEL,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.brief = "Where interrupt controllers live",
+	},
+	{
+		.name = "pit",
+		IS_BOOL(has_pit),
+		.init = true,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.brief = "Leave out the i8254 timer",
+	},
+	{
+		.name = "reboot",
+		IS_BOOL(has_reboot),
+		.init = true,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_MACHINE,
+		.brief = "End when the guest reboots, instead of starting it again",
+	},
+	{
+		.name = "serial",
+		IS_WORD_OR_PATH(serial_words, serial),
+		.metavar = "WHERE",
+		.init = CLI_SERIAL_STDIO,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_CONSOLE,
+		.brief = "The guest's serial port",
+		.detail =
+			"A file collects what the guest writes. A file that is called like one of the "
+			"words is written ./none, for example. On a terminal, Ctrl-A x quits and "
+			"Ctrl-A h shows what else there is.",
+	},
+	{
+		.name = "shell",
+		IS_WORD(shell_words, shell),
+		.metavar = "SHELL",
+		.commands = ON(CLI_COMPLETION),
+		.group = GROUP_PROGRAM,
+		.flags = CLI_POSITIONAL | CLI_NAMELESS | CLI_REQUIRED | CLI_ARGV_ONLY,
+		.hint = "'skete completion bash' prints the script for bash",
+		.brief = "The shell that shall complete",
+	},
+	{
+		.name = "topic",
+		IS_TOPIC(topic),
+		.metavar = "COMMAND",
+		.init = CLI_TOP,
+		.commands = ON(CLI_HELP),
+		.group = GROUP_PROGRAM,
+		.flags = CLI_POSITIONAL | CLI_NAMELESS | CLI_ARGV_ONLY,
+		.brief = "The command to explain; all of them in short if none is named",
+	},
+	{
+		.name = "config",
+		IS_PATH(config),
+		.metavar = "FILE",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_PROGRAM,
+		.flags = CLI_ARGV_ONLY,
+		.brief = "Read options from a JSON file; those given here win",
+		.detail =
+			"The file holds one object, whose keys are the names of the options: what "
+			"--dry-run prints can be read back. Relative paths in it are relative to the "
+			"current directory, as on the command line. It has at most 1 MiB.",
+	},
+	{
+		.name = "dry-run",
+		.letter = 'n',
+		IS_BOOL(is_dry_run),
+		.commands = ON(CLI_RUN),
+		.group = GROUP_PROGRAM,
+		.flags = CLI_ARGV_ONLY,
+		.brief = "Print the effective configuration as JSON and end",
+	},
+	{
+		.name = "json",
+		IS_BOOL(is_json),
+		.commands = ON(CLI_RUN) | ON(CLI_DOCTOR) | ON(CLI_VERSION),
+		.group = GROUP_PROGRAM,
+		.brief = "Print reports as JSON",
+	},
+	{
+		.name = "verbose",
+		.letter = 'v',
+		IS_COUNT(verbosity),
+		.max = 2,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_PROGRAM,
+		.hint = "-vv says the most",
+		.brief = "Say what happens, on standard error; -vv says more",
+	},
+	{
+		.name = "version",
+		.letter = 'V',
+		IS_BOOL(wants_version),
+		.commands = ON(CLI_TOP),
+		.group = GROUP_PROGRAM,
+		.flags = CLI_ARGV_ONLY,
+		.brief = "Print the version and end",
+	},
+	{
+		.name = "help",
+		.letter = 'h',
+		IS_BOOL(wants_help),
+		.commands = ON(CLI_NR_COMMANDS) - 1,
+		.group = GROUP_PROGRAM,
+		.flags = CLI_ARGV_ONLY,
+		.brief = "Print this help and end",
+	},
+};
+
+const size_t cli_nr_options = SK_ARRAY_SIZE(cli_options_table);
+
+_Static_assert(SK_ARRAY_SIZE(cli_options_table) <= CLI_MAX_OPTIONS, "raise CLI_MAX_OPTIONS");

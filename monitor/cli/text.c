@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/* Text that others wrote (arguments, files), made safe to show on a terminal. */
+#include "cli_internal.h"
+
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+size_t cli_utf8_len(const char *s, size_t len)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned char lead;
+	uint32_t code;
+	size_t n;
+
+	if (!len)
+		return 0;
+	lead = (unsigned char)s[0];
+	if (lead < 0x80)
+		return 1;
+	n = lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
+	if (!n || n > len)
+		return 0;
+	code = lead & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if (!is_continuation(s[i]))
+			return 0;
+		code = code << 6 | ((unsigned char)s[i] & 0x3f);
+	}
+	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return n;
+}
+
+/* C0, DEL and C1 (which some terminals obey) are not printable. */
+static bool is_printable(const char *s, size_t n)
+{
+	unsigned char first = (unsigned char)s[0];
+
+	if (n == 1)
+		return first >= 0x20 && first < 0x7f;
+	return n > 1 && !(first == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
+/* Appends @text to the string in @dst; leaves room for @reserve bytes and the NUL. */
+static void append(char *dst, size_t size, const char *text, size_t reserve)
+{
+	size_t at = strlen(dst), left = strlen(text);
+
+	while (left) {
+		size_t n = cli_utf8_len(text, left);
+		bool is_plain = is_printable(text, n);
+		size_t in = is_plain ? n : 1, out = is_plain ? n : 4;
+
+		if (at + out + reserve + (left > in ? 3 : 0) >= size) {
+			memcpy(dst + at, "...", SK_MIN((size_t)4, size - at));
+			dst[size - 1] = '\0';
+			return;
+		}
+		if (is_plain)
+			memcpy(dst + at, text, n);
+		else
+			snprintf(dst + at, size - at, "\\x%02x", (unsigned char)text[0]);
+		at += out;
+		text += in;
+		left -= in;
+		dst[at] = '\0';
+	}
+}
+
+const char *cli_printable(char *dst, size_t size, const char *text)
+{
+	dst[0] = '\0';
+	append(dst, size, text, 0);
+	return dst;
+}
+
+const char *cli_quote(char *dst, size_t size, const char *text)
+{
+	snprintf(dst, size, "'");
+	append(dst, size, text, 1);
+	strcat(dst, "'");
+	return dst;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/* Values: from text or number to a checked field of struct cli_options, and back. */
+#include "cli_internal.h"
+
+#include <inttypes.h>
+
+static void *field(struct cli_options *options, const struct cli_option *opt)
+{
+	return (char *)options + opt->offset;
+}
+
+static const void *const_field(const struct cli_options *options, const struct cli_option *opt)
+{
+	return (const char *)options + opt->offset;
+}
+
+static const char *hint_of(const struct cli_option *opt)
+{
+	return opt->hint ? opt->hint : "'skete help' explains the options";
+}
+
+static bool is_string(const struct cli_option *opt)
+{
+	return opt->type == CLI_STRING || opt->type == CLI_PATH;
+}
+
+static int fail_memory(struct sk_error *err)
+{
+	return sk_error_set(err, -ENOMEM, "no memory left for an option");
+}
+
+static void free_list(struct cli_list *list)
+{
+	for (size_t i = 0; i < list->nr; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct cli_list){0};
+}
+
+static void reset(struct cli_options *options, const struct cli_option *opt)
+{
+	void *f = field(options, opt);
+
+	switch (opt->type) {
+	case CLI_BOOL:
+		*(bool *)f = opt->init;
+		break;
+	case CLI_COUNT:
+	case CLI_UINT:
+	case CLI_SIZE:
+		*(uint64_t *)f = opt->init;
+		break;
+	case CLI_WORD:
+	case CLI_COMMAND_NAME:
+		*(unsigned int *)f = (unsigned int)opt->init;
+		break;
+	case CLI_WORD_OR_PATH:
+		*(struct cli_target *)f = (struct cli_target){.kind = (unsigned int)opt->init};
+		break;
+	case CLI_STRING:
+	case CLI_PATH:
+		if (opt->flags & CLI_REPEAT)
+			*(struct cli_list *)f = (struct cli_list){0};
+		else
+			*(char **)f = NULL;
+		break;
+	}
+}
+
+static void release(struct cli_options *options, const struct cli_option *opt)
+{
+	void *f = field(options, opt);
+
+	if (opt->type == CLI_WORD_OR_PATH)
+		free(((struct cli_target *)f)->path);
+	else if (is_string(opt) && opt->flags & CLI_REPEAT)
+		free_list(f);
+	else if (is_string(opt))
+		free(*(char **)f);
+	reset(options, opt);
+}
+
+void cli_values_init(struct cli_options *options)
+{
+	*options = (struct cli_options){0};
+	for (size_t i = 0; i < cli_nr_options; i++)
+		reset(options, &cli_options_table[i]);
+}
+
+void cli_values_fini(struct cli_options *options)
+{
+	for (size_t i = 0; i < cli_nr_options; i++)
+		release(options, &cli_options_table[i]);
+}
+
+static size_t field_bytes(const struct cli_option *opt)
+{
+	switch (opt->type) {
+	case CLI_BOOL:
+		return sizeof(bool);
+	case CLI_COUNT:
+	case CLI_UINT:
+	case CLI_SIZE:
+		return sizeof(uint64_t);
+	case CLI_WORD:
+	case CLI_COMMAND_NAME:
+		return sizeof(unsigned int);
+	case CLI_WORD_OR_PATH:
+		return sizeof(struct cli_target);
+	case CLI_STRING:
+	case CLI_PATH:
+		break;
+	}
+	return opt->flags & CLI_REPEAT ? sizeof(struct cli_list) : sizeof(char *);
+}
+
+void cli_value_move(struct cli_options *dst, struct cli_options *src, const struct cli_option *opt)
+{
+	release(dst, opt);
+	memcpy(field(dst, opt), field(src, opt), field_bytes(opt));
+	reset(src, opt);
+}
+
+static const char *format_number(char dst[CLI_SIZE_TEXT_MAX], const struct cli_option *opt,
+				 uint64_t value)
+{
+	if (opt->type == CLI_SIZE)
+		return cli_format_size(dst, value);
+	snprintf(dst, CLI_SIZE_TEXT_MAX, "%" PRIu64, value);
+	return dst;
+}
+
+int cli_value_set_number(struct cli_options *options, const struct cli_option *opt, uint64_t value,
+			 struct sk_error *err)
+{
+	char shown[CLI_SIZE_TEXT_MAX], limit[CLI_SIZE_TEXT_MAX];
+
+	format_number(shown, opt, value);
+	if (value < opt->min)
+		return sk_error_set(err, -EINVAL, "%s is too little, the least is %s; %s", shown,
+				    format_number(limit, opt, opt->min), hint_of(opt));
+	if (value > opt->max)
+		return sk_error_set(err, -EINVAL, "%s is too much, the most is %s; %s", shown,
+				    format_number(limit, opt, opt->max), hint_of(opt));
+	if (opt->step && value % opt->step)
+		return sk_error_set(err, -EINVAL, "%s is not a multiple of %s; %s", shown,
+				    format_number(limit, opt, opt->step), hint_of(opt));
+	*(uint64_t *)field(options, opt) = value;
+	return 0;
+}
+
+int cli_value_count(struct cli_options *options, const struct cli_option *opt, struct sk_error *err)
+{
+	return cli_value_set_number(options, opt, *(uint64_t *)field(options, opt) + 1, err);
+}
+
+int cli_value_set_bool(struct cli_options *options, const struct cli_option *opt, bool value,
+		       struct sk_error *err)
+{
+	(void)err;
+	*(bool *)field(options, opt) = value;
+	return 0;
+}
+
+static int set_bool_text(struct cli_options *options, const struct cli_option *opt,
+			 const char *text, struct sk_error *err)
+{
+	static const char *const on[] = {"on", "true", "yes"}, *const off[] = {"off", "false",
+									       "no"};
+	char quoted[CLI_QUOTE_MAX];
+
+	for (size_t i = 0; i < SK_ARRAY_SIZE(on); i++) {
+		if (!strcmp(text, on[i]))
+			return cli_value_set_bool(options, opt, true, err);
+		if (!strcmp(text, off[i]))
+			return cli_value_set_bool(options, opt, false, err);
+	}
+	return sk_error_set(err, -EINVAL, "%s is neither on nor off",
+			    cli_quote(quoted, sizeof(quoted), text));
+}
+
+void cli_list_choices(char *dst, size_t size, const struct cli_option *opt, const char *last_word)
+{
+	size_t nr = 0, at = 0;
+
+	while (cli_choice_name(opt, nr))
+		nr++;
+	dst[0] = '\0';
+	for (size_t i = 0; i < nr + !!last_word && at < size; i++) {
+		const char *joint = !i ? "" : i + 1 == nr + !!last_word ? " or " : ", ";
+		int n = snprintf(dst + at, size - at, "%s%s", joint,
+				 i < nr ? cli_choice_name(opt, i) : last_word);
+
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static int fail_word(const struct cli_option *opt, const char *text, struct sk_error *err)
+{
+	struct cli_nearest nearest = {.word = text};
+	char quoted[CLI_QUOTE_MAX], choices[256];
+	const char *name;
+
+	for (size_t i = 0; (name = cli_choice_name(opt, i)); i++)
+		cli_nearest_try(&nearest, name);
+	cli_list_choices(choices, sizeof(choices), opt, NULL);
+	cli_quote(quoted, sizeof(quoted), text);
+	if (nearest.best)
+		return sk_error_set(err, -EINVAL, "%s is none of %s; did you mean '%s'?", quoted,
+				    choices, nearest.best);
+	return sk_error_set(err, -EINVAL, "%s is none of %s", quoted, choices);
+}
+
+/* The index of the word, or -1. */
+static int find_word(const struct cli_option *opt, const char *text)
+{
+	const char *name;
+
+	for (int i = 0; (name = cli_choice_name(opt, (size_t)i)); i++)
+		if (!strcmp(name, text))
+			return i;
+	return -1;
+}
+
+static int set_target(struct cli_options *options, const struct cli_option *opt, const char *text,
+		      struct sk_error *err)
+{
+	struct cli_target *target = field(options, opt);
+	struct cli_target next = {0};
+	char choices[256];
+	int word = find_word(opt, text);
+
+	if (!*text) {
+		cli_list_choices(choices, sizeof(choices), opt, "the name of a file");
+		return sk_error_set(err, -EINVAL, "the value is empty; it is %s", choices);
+	}
+	next.kind = word < 0 ? (unsigned int)opt->nr_words : (unsigned int)word;
+	if (word < 0) {
+		next.path = strdup(text);
+		if (!next.path)
+			return fail_memory(err);
+	}
+	free(target->path);
+	*target = next;
+	return 0;
+}
+
+static int append_item(struct cli_list *list, char *item)
+{
+	char **items = reallocarray(list->items, list->nr + 2, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	items[list->nr++] = item;
+	items[list->nr] = NULL;
+	list->items = items;
+	return 0;
+}
+
+static int set_string(struct cli_options *options, const struct cli_option *opt, const char *text,
+		      struct sk_error *err)
+{
+	char *copy;
+
+	if (!*text && opt->type == CLI_PATH)
+		return sk_error_set(err, -EINVAL,
+				    "the name of the file is empty; leave the option out instead");
+	copy = strdup(text);
+	if (!copy)
+		return fail_memory(err);
+	if (opt->flags & CLI_REPEAT) {
+		if (append_item(field(options, opt), copy)) {
+			free(copy);
+			return fail_memory(err);
+		}
+		return 0;
+	}
+	free(*(char **)field(options, opt));
+	*(char **)field(options, opt) = copy;
+	return 0;
+}
+
+int cli_value_set_text(struct cli_options *options, const struct cli_option *opt, const char *text,
+		       struct sk_error *err)
+{
+	struct sk_error why = {0};
+	uint64_t number = 0;
+	int rc, word;
+
+	switch (opt->type) {
+	case CLI_BOOL:
+		return set_bool_text(options, opt, text, err);
+	case CLI_COUNT:
+	case CLI_UINT:
+		rc = cli_parse_uint(text, &number, &why);
+		if (rc)
+			return sk_error_set(err, rc,
+					    "%s; write a number from %" PRIu64 " to %" PRIu64,
+					    why.message, opt->min, opt->max);
+		return cli_value_set_number(options, opt, number, err);
+	case CLI_SIZE:
+		rc = cli_parse_size(text, &number, err);
+		return rc ? rc : cli_value_set_number(options, opt, number, err);
+	case CLI_WORD:
+	case CLI_COMMAND_NAME:
+		word = find_word(opt, text);
+		if (word < 0)
+			return fail_word(opt, text, err);
+		*(unsigned int *)field(options, opt) =
+			(unsigned int)word + (opt->type == CLI_COMMAND_NAME);
+		return 0;
+	case CLI_WORD_OR_PATH:
+		return set_target(options, opt, text, err);
+	case CLI_STRING:
+	case CLI_PATH:
+		break;
+	}
+	return set_string(options, opt, text, err);
+}
+
+bool cli_value_bool(const struct cli_options *options, const struct cli_option *opt)
+{
+	return *(const bool *)const_field(options, opt);
+}
+
+uint64_t cli_value_number(const struct cli_options *options, const struct cli_option *opt)
+{
+	return *(const uint64_t *)const_field(options, opt);
+}
+
+const struct cli_list *cli_value_list(const struct cli_options *options,
+				      const struct cli_option *opt)
+{
+	return const_field(options, opt);
+}
+
+const char *cli_value_text(const struct cli_options *options, const struct cli_option *opt)
+{
+	const struct cli_target *target = const_field(options, opt);
+	unsigned int word;
+
+	if (is_string(opt))
+		return *(char *const *)const_field(options, opt);
+	if (opt->type == CLI_WORD_OR_PATH)
+		return target->path ? target->path : cli_choice_name(opt, target->kind);
+	word = *(const unsigned int *)const_field(options, opt);
+	if (opt->type == CLI_COMMAND_NAME)
+		return word < CLI_NR_COMMANDS ? cli_commands[word].name : NULL;
+	return cli_choice_name(opt, word);
+}
+
+const char *cli_default_text(const struct cli_option *opt, char dst[CLI_SIZE_TEXT_MAX])
+{
+	switch (opt->type) {
+	case CLI_UINT:
+	case CLI_SIZE:
+		return format_number(dst, opt, opt->init);
+	case CLI_WORD:
+	case CLI_WORD_OR_PATH:
+		return opt->flags & CLI_REQUIRED ? NULL : cli_choice_name(opt, opt->init);
+	default:
+		return NULL;
+	}
+}
