@@ -45,30 +45,50 @@ static bool is_printable(const char *s, size_t n)
 	return n > 1 && !(first == 0xc2 && (unsigned char)s[1] < 0xa0);
 }
 
+/* How many bytes the next character of @text takes there, and how many when shown. */
+static size_t next_char(const char *text, size_t left, size_t *shown)
+{
+	size_t n = cli_utf8_len(text, left);
+
+	if (is_printable(text, n)) {
+		*shown = n;
+		return n;
+	}
+	*shown = strlen("\\xNN");
+	return 1;
+}
+
+/* True if all of @text takes less than @room bytes when shown. */
+static bool fits(const char *text, size_t left, size_t room)
+{
+	size_t in, out;
+
+	for (; left; text += in, left -= in) {
+		in = next_char(text, left, &out);
+		if (out >= room)
+			return false;
+		room -= out;
+	}
+	return room > 0;
+}
+
 /* Appends @text to the string in @dst; leaves room for @reserve bytes and the NUL. */
 static void append(char *dst, size_t size, const char *text, size_t reserve)
 {
-	size_t at = strlen(dst), left = strlen(text);
+	size_t at = strlen(dst), left = strlen(text), in, out;
+	bool is_whole = fits(text, left, size - at - reserve);
+	size_t dots = is_whole ? 0 : strlen("...");
 
-	while (left) {
-		size_t n = cli_utf8_len(text, left);
-		bool is_plain = is_printable(text, n);
-		size_t in = is_plain ? n : 1, out = is_plain ? n : 4;
-
-		if (at + out + reserve + (left > in ? 3 : 0) >= size) {
-			memcpy(dst + at, "...", SK_MIN((size_t)4, size - at));
-			dst[size - 1] = '\0';
-			return;
-		}
-		if (is_plain)
-			memcpy(dst + at, text, n);
+	for (; left; text += in, left -= in, at += out) {
+		in = next_char(text, left, &out);
+		if (at + out + dots + reserve >= size)
+			break;
+		if (in == out)
+			memcpy(dst + at, text, in);
 		else
 			snprintf(dst + at, size - at, "\\x%02x", (unsigned char)text[0]);
-		at += out;
-		text += in;
-		left -= in;
-		dst[at] = '\0';
 	}
+	strcpy(dst + at, is_whole ? "" : "...");
 }
 
 const char *cli_printable(char *dst, size_t size, const char *text)
