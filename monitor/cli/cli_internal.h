@@ -171,7 +171,8 @@ int cli_parse_uint(const char *text, uint64_t *value, struct sk_error *err) SK_M
 
 /*
  * config.c: reads @text (@name for messages) as a configuration of @command into @options, which
- * the caller has initialised and ends also on failure; given[i] becomes true for option i.
+ * the caller has initialised and ends also on failure; given[i] becomes true for option i. Errors
+ * are -EINVAL and -ENOMEM (-EPROTO would be a fault of ours).
  */
 int cli_config_parse(const char *name, const char *text, size_t len, enum cli_command command,
 		     struct cli_options *options, bool given[CLI_MAX_OPTIONS],

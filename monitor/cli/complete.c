@@ -161,9 +161,9 @@ static void zsh_action(FILE *out, const struct cli_option *opt)
 {
 	fprintf(out, ":%s:", opt->metavar);
 	if (opt->type == CLI_WORD_OR_PATH) {
-		fputs("{_alternative \"words:word:(", out);
+		/* The space keeps zsh from adding arguments of its own. */
+		fputs(" _skete_words_or_files ", out);
 		put_words(out, opt);
-		fputs(")\" \"files:file:_files\"}", out);
 	} else if (is_path(opt)) {
 		fputs("_files", out);
 	} else if (cli_choice_name(opt, 0)) {
@@ -232,6 +232,9 @@ static void render_zsh(FILE *out)
 {
 	fputs("#compdef skete\n", out);
 	put_head(out);
+	fputs("_skete_words_or_files()\n{\n"
+	      "\t_alternative \"words:word:($*)\" 'files:file:_files'\n}\n\n",
+	      out);
 	fputs("_skete()\n{\n\tlocal curcontext=$curcontext state line ret=1\n"
 	      "\tlocal -A opt_args\n\tlocal -a commands=(\n",
 	      out);

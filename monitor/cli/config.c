@@ -45,6 +45,16 @@ static int fail_at(const struct config *config, struct cli_json_pos at, const ch
 			    where(place, config->name, at.line, at.column), sentence);
 }
 
+/* jansson took what the scanner cannot follow: a fault of ours, which the fuzz target looks for. */
+static int fail_disagreement(const struct config *config, struct cli_json_pos at)
+{
+	char place[WHERE_SHOWN_MAX];
+
+	return sk_error_set(config->err, -EPROTO,
+			    "%s: this member cannot be read; please report it",
+			    where(place, config->name, at.line, at.column));
+}
+
 /* The key as the user knows it: "cpus" with double quotes. */
 static void show_key(char dst[CLI_QUOTE_MAX], const char *key)
 {
@@ -209,7 +219,7 @@ static int take_member(struct config *config, const struct cli_json_member *memb
 	value = json_loadb(config->text + member->value.offset, member->value_len, JSON_DECODE_ANY,
 			   NULL);
 	if (!json_is_string(key) || !value) {
-		rc = fail_at(config, member->key, "this member cannot be read alone");
+		rc = fail_disagreement(config, member->key);
 		goto out;
 	}
 	rc = take_key(config, json_string_value(key), member->key, &opt);
@@ -285,7 +295,7 @@ int cli_config_parse(const char *name, const char *text, size_t len, enum cli_co
 			return rc;
 	}
 	if (rc)
-		return fail_at(&config, scan.at, "the object cannot be followed here");
+		return fail_disagreement(&config, scan.at);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ check_with()
 
 man_warnings()
 {
-	man --warnings -E UTF-8 -l -Tutf8 -Z "$dir/skete.1" 2>&1 > /dev/null
+	{ man --warnings -E UTF-8 -l -Tutf8 -Z "$dir/skete.1" > /dev/null; } 2>&1
 }
 
 man_shows()
@@ -150,12 +150,42 @@ zsh_loads()
 		source $dir/_skete; [[ \$_comps[skete] == _skete ]] || print 'compdef does not'"
 }
 
+# Types into an interactive zsh: what Tab made of the line is seen when a stand-in for skete runs.
+zsh_completes()
+{
+	mkdir -p "$dir/typed" && touch "$dir/typed/image" && cp "$dir/_skete" "$dir/typed/_skete"
+	cat > "$dir/type.zsh" << 'END'
+zmodload zsh/zpty
+tab=$'\t'
+zpty z zsh -f -i
+zpty -w z "cd $1; fpath=($1 \$fpath); PROMPT=; autoload -U compinit; compinit -u -D; zstyle ':completion:*' insert-tab false"
+zpty -w z 'skete() { print -r -- "GOT<$*""> " }; print REA""DY'
+zpty -r z out '*READY*'
+while IFS='|' read -r line wanted; do
+	zpty -w z "${line//@/$tab}"
+	zpty -r z out '*GOT<*> *'
+	[[ $out == *"GOT<$wanted>"* ]] || print -r -- "$line: ${(V)out} instead of $wanted"
+done
+zpty -d z
+END
+	timeout 60 zsh -f "$dir/type.zsh" "$dir/typed" << 'END'
+skete ru@|run
+skete run --boot p@|run --boot pvh
+skete run --boot=p@|run --boot=pvh
+skete run --serial n@|run --serial none
+skete run --serial i@|run --serial image
+skete run --no-reb@ i@|run --no-reboot image
+skete completion f@|completion fish
+skete help doc@|help doctor
+END
+}
+
 "$gen" man > "$dir/skete.1" && "$gen" bash > "$dir/skete" && "$gen" zsh > "$dir/_skete" &&
 	"$gen" fish > "$dir/skete.fish" || exit 99
 # shellcheck source=/dev/null
 . "$dir/skete"
 
-echo 1..10
+echo 1..11
 check_with man 'man has no warnings' man_warnings
 check_with man 'man shows the options' man_shows
 check_with mandoc 'mandoc has no warnings' mandoc -T lint -W warning "$dir/skete.1"
@@ -164,5 +194,6 @@ check 'bash offers values' bash_offers_values
 check 'bash offers every option' bash_offers_every_option
 check_with zsh 'zsh accepts the script' zsh -n "$dir/_skete"
 check_with zsh 'zsh loads the script both ways' zsh_loads
+check_with zsh 'zsh offers values' zsh_completes
 check_with fish 'fish accepts the script' fish -n "$dir/skete.fish"
 check_with fish 'fish offers values' fish_completes
