@@ -197,7 +197,7 @@ void cli_render_man(FILE *out)
 	fputs(".SH COMMANDS AND OPTIONS\n", out);
 	put_sentences(out,
 		      "A value follows as in --cpus 2 or --cpus=2. Every --no-x has its opposite "
-		      "--x. Options without a value take on or off, as in --pit=off. What is said "
+		      "--x. What is on or off may say so, as in --pit=off. What is said "
 		      "twice counts as said last.");
 	for (unsigned int i = CLI_TOP + 1; i < CLI_NR_COMMANDS; i++)
 		put_command(out, (enum cli_command)i);
