@@ -75,30 +75,33 @@ int sk_kvm_vcpu_set_cpuid(struct sk_kvm_vcpu *vcpu, const struct sk_kvm_cpuid *c
 /* KVM_GET_MSRS and KVM_SET_MSRS take a header and entries in one piece: so many per call. */
 #define MSR_BATCH 64
 
-struct msr_batch {
-	struct kvm_msrs header;
-	struct kvm_msr_entry entries[MSR_BATCH];
+union msr_batch {
+	struct {
+		struct kvm_msr_entry header; /* as wide as the header of kvm_msrs, or wider */
+		struct kvm_msr_entry entries[MSR_BATCH];
+	} room;
+	struct kvm_msrs msrs; /* ends in a flexible array, which lies in the room */
 };
 
-_Static_assert(offsetof(struct msr_batch, entries) == sizeof(struct kvm_msrs),
-	       "a batch is passed to KVM as a kvm_msrs");
+_Static_assert(sizeof(struct kvm_msrs) <= sizeof(struct kvm_msr_entry),
+	       "the room of a batch holds the header and MSR_BATCH entries");
 
 int sk_kvm_vcpu_get_msrs(const struct sk_kvm_vcpu *vcpu, struct kvm_msr_entry *entries,
 			 size_t count)
 {
-	struct msr_batch batch = {0};
+	union msr_batch batch = {0};
 	size_t done = 0;
 
 	while (done < count) {
 		size_t n = SK_MIN(count - done, (size_t)MSR_BATCH);
 		int ret;
 
-		batch.header.nmsrs = (uint32_t)n;
-		memcpy(batch.entries, entries + done, n * sizeof(*entries));
+		batch.msrs.nmsrs = (uint32_t)n;
+		memcpy(batch.msrs.entries, entries + done, n * sizeof(*entries));
 		ret = kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &batch);
 		if (ret < 0)
 			return ret;
-		memcpy(entries + done, batch.entries, (size_t)ret * sizeof(*entries));
+		memcpy(entries + done, batch.msrs.entries, (size_t)ret * sizeof(*entries));
 		done += (size_t)ret;
 		if ((size_t)ret < n)
 			break;
@@ -109,15 +112,15 @@ int sk_kvm_vcpu_get_msrs(const struct sk_kvm_vcpu *vcpu, struct kvm_msr_entry *e
 int sk_kvm_vcpu_set_msrs(struct sk_kvm_vcpu *vcpu, const struct kvm_msr_entry *entries,
 			 size_t count, size_t *failed)
 {
-	struct msr_batch batch = {0};
+	union msr_batch batch = {0};
 	size_t done = 0;
 
 	while (done < count) {
 		size_t n = SK_MIN(count - done, (size_t)MSR_BATCH);
 		int ret;
 
-		batch.header.nmsrs = (uint32_t)n;
-		memcpy(batch.entries, entries + done, n * sizeof(*entries));
+		batch.msrs.nmsrs = (uint32_t)n;
+		memcpy(batch.msrs.entries, entries + done, n * sizeof(*entries));
 		ret = kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &batch);
 		if (ret < 0)
 			return ret;
@@ -205,6 +208,34 @@ int sk_kvm_vcpu_interrupt(struct sk_kvm_vcpu *vcpu, uint8_t vector)
 int sk_kvm_vcpu_kvmclock_ctrl(struct sk_kvm_vcpu *vcpu)
 {
 	return kvm_ioctl_value(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
+/* The kernel's signal sets have 64 bits, whatever the C library's have. */
+#define KERNEL_SIGSET_BYTES 8
+
+int sk_kvm_vcpu_set_signal_mask(struct sk_kvm_vcpu *vcpu, const sigset_t *blocked)
+{
+	union {
+		uint8_t room[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_BYTES];
+		struct kvm_signal_mask mask;
+	} arg = {{0}};
+
+	arg.mask.len = KERNEL_SIGSET_BYTES;
+	memcpy(arg.mask.sigset, blocked, KERNEL_SIGSET_BYTES);
+	return kvm_ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &arg);
+}
+
+int sk_kvm_vcpu_translate(const struct sk_kvm_vcpu *vcpu, uint64_t address, gpa_t *gpa)
+{
+	struct kvm_translation translation = {.linear_address = address};
+	int ret = kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation);
+
+	if (ret)
+		return ret;
+	if (!translation.valid)
+		return -EFAULT;
+	*gpa = translation.physical_address;
+	return 0;
 }
 
 int sk_kvm_vcpu_set_guest_debug(struct sk_kvm_vcpu *vcpu, const struct kvm_guest_debug *debug)

@@ -29,6 +29,7 @@
 #define SKETE_KVM_H
 
 #include <linux/kvm.h>
+#include <signal.h>
 
 #include <skete/base.h>
 #include <skete/gmem.h>
@@ -359,6 +360,15 @@ bool sk_kvm_vcpu_is_irq_ready(const struct sk_kvm_vcpu *vcpu);
 void sk_kvm_vcpu_request_irq_window(struct sk_kvm_vcpu *vcpu, bool is_wanted);
 /* Tells the guest that it was paused, so that its watchdogs keep quiet. -EINVAL: no kvmclock. */
 int sk_kvm_vcpu_kvmclock_ctrl(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
+/*
+ * The signals that are blocked while the guest runs (KVM_SET_SIGNAL_MASK), instead of the thread's
+ * own. One that the thread blocks and this set does not ends a run with SK_KVM_EXIT_INTR and stays
+ * pending: so a vCPU can be interrupted without a signal handler.
+ */
+int sk_kvm_vcpu_set_signal_mask(struct sk_kvm_vcpu *vcpu, const sigset_t *blocked) SK_MUST_CHECK;
+/* The guest-physical address behind a linear one, by the vCPU's page tables. -EFAULT: none. */
+int sk_kvm_vcpu_translate(const struct sk_kvm_vcpu *vcpu, uint64_t address,
+			  gpa_t *gpa) SK_MUST_CHECK;
 
 /* ---- Where a guest starts: entry.c ---- */
 
