@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * libskete: a virtual machine as a library. Create one from a configuration, start it (the call
+ * returns), talk to its console, wait for its end.
+ *
+ *   sk_vm_config_init(&config, sizeof(config));
+ *   config.kernel_path = "vmlinuz";
+ *   sk_vm_create(&vm, &config, &err);   sk_vm_start(vm, &err);
+ *   sk_vm_wait(vm, -1, &result);        sk_vm_destroy(vm);
+ *
+ * Any number of machines may live in one process. The library has no global state, never prints
+ * and never exits. It installs no signal handler: every vCPU runs on a thread of its own that has
+ * all signals blocked, and SIGRTMIN, sent to such a thread only, takes it out of the guest. No
+ * other thread is started.
+ *
+ * Threading class: internally locked. Every function may be called from any thread, but for
+ * create and destroy, which the owner calls when nobody else uses the machine; none of them may be
+ * called from a callback of the log. Only wait, pause, stop and destroy block.
+ */
+#ifndef SKETE_VM_H
+#define SKETE_VM_H
+
+#include <sys/types.h>
+
+#include <skete/base.h>
+
+struct sk_vm;
+
+enum sk_vm_boot { SK_VM_BOOT_AUTO, SK_VM_BOOT_PVH, SK_VM_BOOT_LINUX64, SK_VM_BOOT_MULTIBOOT };
+enum sk_vm_irqchip { SK_VM_IRQCHIP_KERNEL, SK_VM_IRQCHIP_SPLIT };
+enum sk_vm_backing { SK_VM_BACKING_ANON, SK_VM_BACKING_MEMFD };
+enum sk_vm_pages {
+	SK_VM_PAGES_BASE,
+	SK_VM_PAGES_TRANSPARENT,
+	SK_VM_PAGES_2M,
+	SK_VM_PAGES_1G,
+};
+
+#define SK_VM_MAX_CPUS	       64
+#define SK_VM_MIN_MEMORY_BYTES SK_MIB
+
+/*
+ * Strings are copied by create. @struct_bytes is sizeof() of the structure that the caller was
+ * compiled with: a newer library gives the fields behind it their defaults.
+ */
+struct sk_vm_config {
+	size_t struct_bytes;
+
+	const char *kernel_path; /* required: bzImage, ELF with PVH note, vmlinux, multiboot */
+	const char *initrd_path; /* NULL: none */
+	const char *cmdline;	 /* NULL: empty */
+	enum sk_vm_boot boot;	 /* AUTO: by what the kernel file offers */
+
+	uint32_t cpus;		/* 1 to SK_VM_MAX_CPUS; default 1 */
+	uint64_t memory_bytes;	/* a multiple of 4 KiB; default 512 MiB */
+	enum sk_vm_pages pages; /* default 4 KiB pages */
+	enum sk_vm_backing backing;
+	enum sk_vm_irqchip irqchip;
+	bool has_pit;	  /* default true; needs SK_VM_IRQCHIP_KERNEL */
+	bool has_reboot;  /* default true: a reset starts the machine again; false: it ends it */
+	bool has_console; /* default true: a 16550 at 0x3f8, IRQ 4 */
+
+	const char *kvm_path;	  /* NULL: /dev/kvm */
+	const struct sk_log *log; /* NULL: silent; must live as long as the machine */
+};
+
+/* Fills in the defaults. @struct_bytes is sizeof(*config). */
+SK_API void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes);
+
+/*
+ * Opens KVM and builds the whole machine with the kernel in its memory: all that can be wrong with
+ * the configuration or the files is found here. On success *@out is the caller's. Errors:
+ * -EINVAL (configuration), -ENOEXEC (the image cannot run), -ENOMEM, -ENOENT, -EACCES ... with a
+ * sentence that says of what.
+ */
+SK_API int sk_vm_create(struct sk_vm **out, const struct sk_vm_config *config,
+			struct sk_error *err) SK_MUST_CHECK;
+
+/* Ends the machine if it still runs, and frees everything. NULL is fine. */
+SK_API void sk_vm_destroy(struct sk_vm *vm);
+
+/* Starts the vCPUs and returns. Once per machine: -EALREADY. -EAGAIN, -ENOMEM: no thread. */
+SK_API int sk_vm_start(struct sk_vm *vm, struct sk_error *err) SK_MUST_CHECK;
+
+enum sk_vm_end {
+	SK_VM_RUNNING,	   /* it has not ended (also: paused) */
+	SK_VM_POWERED_OFF, /* ACPI S5 */
+	SK_VM_RESET,	   /* the guest wanted a reboot, and has_reboot is false */
+	SK_VM_EXITED,	   /* an exit device; @status is the guest's */
+	SK_VM_STOPPED,	   /* sk_vm_stop() */
+	SK_VM_CRASHED,	   /* triple fault, or KVM gave up on the guest: see the report */
+	SK_VM_FAILED,	   /* the host could not go on: see the report */
+};
+
+struct sk_vm_result {
+	enum sk_vm_end end;
+	uint32_t status; /* of SK_VM_EXITED, else 0 */
+};
+
+/*
+ * Waits until the machine has ended (@timeout_ms < 0: without limit) and fills *@result (NULL is
+ * allowed). 0, or -ETIMEDOUT and SK_VM_RUNNING. -EINVAL: not started.
+ */
+SK_API int sk_vm_wait(struct sk_vm *vm, int timeout_ms, struct sk_vm_result *result) SK_MUST_CHECK;
+
+/* An eventfd, borrowed, that is readable once the machine has ended. Do not read from it. */
+SK_API int sk_vm_exit_fd(const struct sk_vm *vm);
+
+/*
+ * After SK_VM_CRASHED or SK_VM_FAILED: what happened, with the registers of the vCPU and the bytes
+ * at its instruction pointer, in lines of text; otherwise "". Valid until destroy.
+ */
+SK_API const char *sk_vm_report(struct sk_vm *vm);
+
+/*
+ * Pause returns when no vCPU runs; the guest's clock (kvmclock) stands until resume. Both are fine
+ * when there is nothing to do. -EINVAL: not started, or ended.
+ */
+SK_API int sk_vm_pause(struct sk_vm *vm) SK_MUST_CHECK;
+SK_API int sk_vm_resume(struct sk_vm *vm) SK_MUST_CHECK;
+
+/* Asks the guest to shut down, by its ACPI power button; it may take its time or not listen. */
+SK_API int sk_vm_press_power_button(struct sk_vm *vm) SK_MUST_CHECK;
+
+/* Takes the power away and returns when no vCPU runs. -EINVAL: not started. */
+SK_API int sk_vm_stop(struct sk_vm *vm) SK_MUST_CHECK;
+
+/*
+ * The console. read takes up to @len bytes of what the guest sent, write queues up to @len bytes
+ * for it; both return at once with how many bytes they moved. A guest that is not read from waits
+ * when 64 KiB are queued; nothing is lost. Output can still be read after the end.
+ *
+ * The descriptor (an eventfd, borrowed; -1 without a console) is readable when there may be output
+ * or, after a short write, room again; read clears it.
+ */
+SK_API int sk_vm_console_fd(const struct sk_vm *vm);
+SK_API size_t sk_vm_console_read(struct sk_vm *vm, void *buf, size_t len);
+SK_API size_t sk_vm_console_write(struct sk_vm *vm, const void *buf, size_t len);
+
+/* Facts for reports and benchmarks. */
+struct sk_vm_stats {
+	size_t struct_bytes;   /* IN: sizeof() the caller's */
+	uint64_t first_run_ns; /* CLOCK_MONOTONIC just before the first vCPU ran; 0: not yet */
+	uint64_t exits;	       /* of all vCPUs to the monitor */
+	uint64_t pio_exits;
+	uint64_t mmio_exits;
+	uint64_t unclaimed_accesses; /* nobody answers at that address */
+	uint64_t reboots;
+};
+
+SK_API void sk_vm_stats(struct sk_vm *vm, struct sk_vm_stats *stats);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * Composition: the machine as a list of parts, built from top to bottom and taken down from bottom
+ * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
+ * an option in monitor/cli/.
+ *
+ * Ports:   0x60, 0x64 i8042 · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
+ *          pm and exit at the ports of their headers
+ * GSIs:    4 serial · 5 power button
+ */
+#include "vm_internal.h"
+
+#include <stdio.h>
+
+#include <skete/acpi.h>
+
+#define SERIAL_PORT	 0x3f8
+#define SERIAL_GSI	 4
+#define POWER_BUTTON_GSI 5
+
+static void on_exit_device(void *ctx, uint32_t status)
+{
+	struct machine *m = ctx;
+
+	vm_request_end(m->vm, SK_VM_EXITED, status, NULL);
+}
+
+static void on_poweroff(void *ctx)
+{
+	struct machine *m = ctx;
+
+	vm_request_end(m->vm, SK_VM_POWERED_OFF, 0, NULL);
+}
+
+static void on_reset(void *ctx)
+{
+	struct machine *m = ctx;
+
+	vm_request_reset(m->vm);
+}
+
+static int create_memory(struct machine *m, const struct sk_vm_config *c, struct sk_error *err)
+{
+	static const enum sk_gmem_pages page_kinds[] = {
+		[SK_VM_PAGES_BASE] = SK_GMEM_PAGES_BASE,
+		[SK_VM_PAGES_TRANSPARENT] = SK_GMEM_PAGES_TRANSPARENT,
+		[SK_VM_PAGES_2M] = SK_GMEM_PAGES_2M,
+		[SK_VM_PAGES_1G] = SK_GMEM_PAGES_1G,
+	};
+	const struct sk_gmem_region_config model = {
+		.backing = c->backing == SK_VM_BACKING_MEMFD ? SK_GMEM_MEMFD : SK_GMEM_ANON,
+		.pages = page_kinds[c->pages],
+	};
+	struct sk_gmem_region_config regions[2];
+	int nr = sk_gmem_layout_x86(c->memory_bytes, &model, regions);
+
+	if (nr < 0)
+		return sk_error_set(err, nr, "%llu bytes of memory cannot be laid out",
+				    (unsigned long long)c->memory_bytes);
+	return sk_gmem_create(
+		&m->gm, &(struct sk_gmem_config){.regions = regions, .nr_regions = (size_t)nr},
+		err);
+}
+
+static int create_vm(struct machine *m, const struct sk_vm *vm, struct sk_error *err)
+{
+	bool is_split = vm->config.irqchip == SK_VM_IRQCHIP_SPLIT;
+	const struct sk_kvm_vm_config config = {
+		.gm = m->gm,
+		.irqchip = is_split ? SK_KVM_IRQCHIP_SPLIT : SK_KVM_IRQCHIP_KERNEL,
+		.has_pit = vm->config.has_pit && !is_split,
+	};
+
+	return sk_kvm_vm_create(&m->kvm_vm, vm->kvm, &config, err);
+}
+
+static int create_buses(struct machine *m, struct sk_error *err)
+{
+	int ret = sk_bus_create(&m->pio, SK_BUS_PIO_LAST, err);
+
+	return ret ? ret : sk_bus_create(&m->mmio, SK_BUS_MMIO_LAST, err);
+}
+
+/* An eventfd whose signals are edges at @gsi. */
+static int create_irq(struct machine *m, int *fd, uint32_t gsi, const char *whose,
+		      struct sk_error *err)
+{
+	int ret;
+
+	*fd = sk_eventfd_create();
+	if (*fd < 0)
+		return sk_error_set(err, *fd, "cannot create an eventfd for the %s: %s", whose,
+				    strerror(-*fd));
+	ret = sk_kvm_vm_attach_irqfd(m->kvm_vm, *fd, gsi, -1);
+	if (ret)
+		return sk_error_set(err, ret, "cannot connect the interrupt of the %s: %s", whose,
+				    strerror(-ret));
+	return 0;
+}
+
+static int create_serial(struct machine *m, struct sk_vm *vm, struct sk_error *err)
+{
+	struct sk_serial_config config = {
+		.rx_waits_for_rts = true,
+		.tx_ready = console_signal,
+		.rx_room = console_signal,
+		.ctx = &vm->console,
+	};
+	int ret;
+
+	if (!vm->config.has_console)
+		return 0;
+	ret = create_irq(m, &m->serial_irq_fd, SERIAL_GSI, "serial port", err);
+	if (ret)
+		return ret;
+	config.irq_fd = m->serial_irq_fd;
+	ret = sk_serial_create(&m->serial, &config, err);
+	if (ret)
+		return ret;
+	return sk_bus_add(m->pio, SERIAL_PORT, SK_SERIAL_PORTS, &sk_serial_ops, m->serial, "serial",
+			  err);
+}
+
+static int create_i8042(struct machine *m, struct sk_error *err)
+{
+	const struct sk_i8042_config config = {.on_reset = on_reset, .ctx = m};
+	int ret = sk_i8042_create(&m->i8042, &config, err);
+
+	if (ret)
+		return ret;
+	ret = sk_bus_add(m->pio, SK_I8042_DATA_PORT, 1, &sk_i8042_data_ops, m->i8042, "i8042 data",
+			 err);
+	if (ret)
+		return ret;
+	return sk_bus_add(m->pio, SK_I8042_COMMAND_PORT, 1, &sk_i8042_command_ops, m->i8042,
+			  "i8042 command", err);
+}
+
+static int create_pm(struct machine *m, struct sk_error *err)
+{
+	struct sk_pm_config config = {
+		.on_poweroff = on_poweroff,
+		.on_reset = on_reset,
+		.ctx = m,
+	};
+	int ret = create_irq(m, &m->power_button_irq_fd, POWER_BUTTON_GSI, "power button", err);
+
+	if (ret)
+		return ret;
+	config.irq_fd = m->power_button_irq_fd;
+	ret = sk_pm_create(&m->pm, &config, err);
+	if (ret)
+		return ret;
+	return sk_bus_add(m->pio, SK_PM_PORT, SK_PM_REGISTERS, &sk_pm_ops, m->pm, "pm", err);
+}
+
+static int create_exit(struct machine *m, struct sk_error *err)
+{
+	const struct sk_exit_config config = {
+		.has_debug_port = true,
+		.has_status_port = true,
+		.on_exit = on_exit_device,
+		.ctx = m,
+	};
+	int ret = sk_exit_create(&m->exit, &config, err);
+
+	return ret ? ret : sk_exit_attach(m->exit, m->pio, err);
+}
+
+static int write_acpi(struct machine *m, const struct sk_vm_config *c,
+		      struct sk_acpi_result *result, struct sk_error *err)
+{
+	const struct sk_acpi_device serial = {
+		.kind = SK_ACPI_SERIAL,
+		.base = SERIAL_PORT,
+		.gsi = SERIAL_GSI,
+	};
+	const struct sk_acpi_config config = {
+		.nr_cpus = c->cpus,
+		.has_pit = c->has_pit && c->irqchip == SK_VM_IRQCHIP_KERNEL,
+		.sleep_control = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_CONTROL},
+		.sleep_status = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_STATUS},
+		.s5_type = SK_PM_S5_TYPE,
+		.reset = {SK_ACPI_IO, SK_PM_PORT + SK_PM_RESET},
+		.reset_value = SK_PM_RESET_VALUE,
+		.event = {SK_ACPI_IO, SK_PM_PORT + SK_PM_EVENT},
+		.event_gsi = POWER_BUTTON_GSI,
+		.devices = &serial,
+		.nr_devices = c->has_console ? 1 : 0,
+	};
+
+	return sk_acpi_build(m->gm, &config, result, err);
+}
+
+static int load_kernel(struct machine *m, const struct sk_vm *vm, const struct sk_acpi_result *acpi,
+		       struct sk_loader_entry *entry, struct sk_error *err)
+{
+	static const enum sk_loader_protocol protocols[] = {
+		[SK_VM_BOOT_AUTO] = SK_LOADER_AUTO,
+		[SK_VM_BOOT_PVH] = SK_LOADER_PVH,
+		[SK_VM_BOOT_LINUX64] = SK_LOADER_LINUX64,
+		[SK_VM_BOOT_MULTIBOOT] = SK_LOADER_MULTIBOOT,
+	};
+	const struct sk_loader_reserved tables = {
+		.gpa = acpi->rsdp_gpa,
+		.len_bytes = acpi->len_bytes,
+		.type = SK_LOADER_MEMORY_ACPI,
+	};
+	const struct sk_loader_config config = {
+		.kernel_path = vm->config.kernel_path,
+		.kernel_fd = vm->kernel_fd,
+		.initrd_path = vm->config.initrd_path,
+		.initrd_fd = vm->initrd_fd < 0 ? 0 : vm->initrd_fd,
+		.cmdline = vm->config.cmdline,
+		.protocol = protocols[vm->config.boot],
+		.rsdp_gpa = acpi->rsdp_gpa,
+		.reserved = &tables,
+		.nr_reserved = 1,
+		.is_fresh = true,
+	};
+
+	return sk_loader_load(entry, m->gm, &config, err);
+}
+
+static int enter_at(struct sk_kvm_vcpu *vcpu, const struct sk_loader_entry *from,
+		    struct sk_error *err)
+{
+	const struct sk_kvm_entry entry = {
+		.mode = from->mode == SK_LOADER_LONG64 ? SK_KVM_MODE_LONG : SK_KVM_MODE_PROTECTED,
+		.rip = from->rip,
+		.rsp = from->rsp,
+		.rax = from->rax,
+		.rbx = from->rbx,
+		.rsi = from->rsi,
+		.gdt_gpa = from->gdt_gpa,
+		.cr3 = from->cr3,
+	};
+
+	return sk_kvm_vcpu_set_entry(vcpu, &entry, err);
+}
+
+static int create_vcpu(struct machine *m, const struct sk_vm *vm, uint32_t index,
+		       struct sk_kvm_cpuid *cpuid, struct sk_error *err)
+{
+	const struct sk_kvm_cpuid_config config = {
+		.index = index,
+		.count = vm->config.cpus,
+		.has_tsc_deadline = sk_kvm_check(vm->kvm, KVM_CAP_TSC_DEADLINE_TIMER) != 0,
+		.has_kernel_lapic = true,
+	};
+	int ret = sk_kvm_vcpu_create(&m->vcpus[index], m->kvm_vm, index, err);
+
+	if (ret)
+		return ret;
+	m->nr_vcpus++;
+	ret = sk_kvm_cpuid_build(cpuid, vm->supported_cpuid, &config, err);
+	if (ret)
+		return ret;
+	ret = sk_kvm_vcpu_set_cpuid(m->vcpus[index], cpuid);
+	if (ret)
+		return sk_error_set(err, ret, "KVM refuses the CPUID of vCPU %u: %s", index,
+				    strerror(-ret));
+	return sk_kvm_vcpu_set_firmware_state(m->vcpus[index], err);
+}
+
+static int create_vcpus(struct machine *m, const struct sk_vm *vm, struct sk_error *err)
+{
+	struct sk_kvm_cpuid *cpuid = malloc(sizeof(*cpuid));
+	int ret = 0;
+
+	if (!cpuid)
+		return sk_error_set(err, -ENOMEM, "no memory for a CPUID table");
+	for (uint32_t i = 0; !ret && i < vm->config.cpus; i++)
+		ret = create_vcpu(m, vm, i, cpuid, err);
+	free(cpuid);
+	return ret;
+}
+
+static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
+{
+	struct sk_loader_entry entry;
+	struct sk_acpi_result acpi;
+	int ret;
+
+	ret = create_memory(m, &vm->config, err);
+	if (ret)
+		return ret;
+	/* The image first: a file that is no kernel must not cost a VM. */
+	ret = write_acpi(m, &vm->config, &acpi, err);
+	if (ret)
+		return ret;
+	ret = load_kernel(m, vm, &acpi, &entry, err);
+	if (ret)
+		return ret;
+	ret = create_vm(m, vm, err);
+	if (ret)
+		return ret;
+	ret = create_buses(m, err);
+	if (ret)
+		return ret;
+	ret = create_serial(m, vm, err);
+	if (ret)
+		return ret;
+	ret = create_i8042(m, err);
+	if (ret)
+		return ret;
+	ret = create_pm(m, err);
+	if (ret)
+		return ret;
+	ret = create_exit(m, err);
+	if (ret)
+		return ret;
+	ret = create_vcpus(m, vm, err);
+	if (ret)
+		return ret;
+	return enter_at(m->vcpus[0], &entry, err);
+}
+
+int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int ret;
+
+	if (!m)
+		return sk_error_set(err, -ENOMEM, "no memory for a virtual machine");
+	m->vm = vm;
+	m->serial_irq_fd = m->power_button_irq_fd = -1;
+	ret = build(m, vm, err);
+	if (ret) {
+		machine_destroy(m);
+		return ret;
+	}
+	*out = m;
+	return 0;
+}
+
+/* The mirror image of build(); every part may be missing. */
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	while (m->nr_vcpus)
+		sk_kvm_vcpu_destroy(m->vcpus[--m->nr_vcpus]);
+	sk_exit_destroy(m->exit);
+	sk_pm_destroy(m->pm);
+	sk_i8042_destroy(m->i8042);
+	sk_serial_destroy(m->serial);
+	sk_bus_destroy(m->mmio);
+	sk_bus_destroy(m->pio);
+	sk_kvm_vm_destroy(m->kvm_vm);
+	sk_close(&m->power_button_irq_fd);
+	sk_close(&m->serial_irq_fd);
+	sk_gmem_destroy(m->gm);
+	free(m);
+}

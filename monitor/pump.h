@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * Moves bytes between the guest's console and the outside until the machine ends, and answers
+ * signals meanwhile. The program's only loop; it runs on the main thread.
+ */
+#ifndef SKETE_MONITOR_PUMP_H
+#define SKETE_MONITOR_PUMP_H
+
+#include <skete/vm.h>
+
+#include "terminal.h"
+
+#define PUMP_BUFFER_BYTES (16 * 1024)
+
+struct pump {
+	/* set by the caller; all descriptors are borrowed */
+	struct sk_vm *vm;
+	struct terminal *terminal; /* its keys mean something; NULL: input is just bytes */
+	int in_fd;		   /* -1: no input */
+	int out_fd;		   /* -1: output goes nowhere */
+	int signal_fd;		   /* signalfd(2) of the signals that are blocked */
+
+	/* private to pump.c */
+	struct terminal_keys keys;
+	char in[PUMP_BUFFER_BYTES], out[PUMP_BUFFER_BYTES];
+	size_t in_len, out_len;
+};
+
+/*
+ * Returns when the machine has ended and its output is written, or when a signal asks for the end
+ * (then the machine is stopped). 0 or the number of the signal; -errno if the outside failed
+ * (@err says how), -ECANCELED if the user quit with Ctrl-A x.
+ */
+int pump_run(struct pump *p, struct sk_error *err) SK_MUST_CHECK;
+
+#endif

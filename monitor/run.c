@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * `skete run`: turns the options into a machine of libskete, connects its console, and turns its
+ * end into an exit status. Messages go to standard error, the guest's console to where --serial
+ * says.
+ */
+#include "run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <skete/vm.h>
+
+#include "pump.h"
+#include "terminal.h"
+
+struct run {
+	const struct cli_options *options;
+	struct terminal terminal;
+	struct sk_log log;
+	struct sk_vm *vm;
+	struct pump *pump;
+	int signal_fd;
+	int file_fd; /* of --serial FILE or pty; -1: none */
+	uint64_t start_ns;
+};
+
+/* In raw mode a newline alone does not return the carriage. */
+static void say(const struct terminal *terminal, const char *text)
+{
+	const char *end = terminal_is_raw(terminal) ? "\r\n" : "\n";
+
+	for (const char *line = text; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		fprintf(stderr, "skete: %.*s%s", (int)len, line, end);
+		line += len + (line[len] == '\n');
+	}
+}
+
+static void emit_log(void *ctx, enum sk_log_level level, const char *message)
+{
+	const struct run *run = ctx;
+
+	(void)level;
+	say(&run->terminal, message);
+}
+
+static void init_log(struct run *run)
+{
+	static const enum sk_log_level levels[] = {SK_LOG_WARN, SK_LOG_INFO, SK_LOG_DEBUG};
+
+	run->log = (struct sk_log){
+		.emit = emit_log,
+		.ctx = run,
+		.max_level = levels[SK_MIN(run->options->verbosity, UINT64_C(2))],
+	};
+}
+
+static int fail(const struct run *run, int status, const struct sk_error *err)
+{
+	say(&run->terminal, err->message);
+	return status;
+}
+
+/*
+ * The statuses that users of containers know: 127 if there is no such image, 126 if it cannot be
+ * run. 0 if it looks fine so far.
+ */
+static int check_image(const struct run *run)
+{
+	const char *path = run->options->kernel;
+	struct sk_error err;
+	struct stat st;
+
+	if (stat(path, &st)) {
+		int code = -errno;
+
+		(void)sk_error_set(&err, code, "cannot find the kernel %s: %s", path,
+				   strerror(-code));
+		return fail(run,
+			    code == -ENOENT || code == -ENOTDIR ? CLI_EXIT_NOT_FOUND
+								: CLI_EXIT_CANNOT_RUN,
+			    &err);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		(void)sk_error_set(&err, -EINVAL, "the kernel %s is not a regular file%s", path,
+				   S_ISDIR(st.st_mode) ? " but a directory" : "");
+		return fail(run, CLI_EXIT_CANNOT_RUN, &err);
+	}
+	if (access(path, R_OK)) {
+		(void)sk_error_set(&err, -errno, "cannot read the kernel %s: %s", path,
+				   strerror(errno));
+		return fail(run, CLI_EXIT_CANNOT_RUN, &err);
+	}
+	return 0;
+}
+
+static void configure(const struct run *run, struct sk_vm_config *config)
+{
+	static const enum sk_vm_boot boots[] = {
+		[CLI_BOOT_AUTO] = SK_VM_BOOT_AUTO,
+		[CLI_BOOT_PVH] = SK_VM_BOOT_PVH,
+		[CLI_BOOT_LINUX64] = SK_VM_BOOT_LINUX64,
+		[CLI_BOOT_MULTIBOOT] = SK_VM_BOOT_MULTIBOOT,
+	};
+	static const enum sk_vm_pages pages[] = {
+		[CLI_PAGES_BASE] = SK_VM_PAGES_BASE,
+		[CLI_PAGES_TRANSPARENT] = SK_VM_PAGES_TRANSPARENT,
+		[CLI_PAGES_2M] = SK_VM_PAGES_2M,
+		[CLI_PAGES_1G] = SK_VM_PAGES_1G,
+	};
+	const struct cli_options *o = run->options;
+
+	sk_vm_config_init(config, sizeof(*config));
+	config->kernel_path = o->kernel;
+	config->initrd_path = o->initrd;
+	config->cmdline = o->cmdline;
+	config->boot = boots[o->boot];
+	config->cpus = (uint32_t)o->cpus;
+	config->memory_bytes = o->memory_bytes;
+	config->pages = pages[o->pages];
+	config->backing =
+		o->backing == CLI_BACKING_MEMFD ? SK_VM_BACKING_MEMFD : SK_VM_BACKING_ANON;
+	config->irqchip =
+		o->irqchip == CLI_IRQCHIP_SPLIT ? SK_VM_IRQCHIP_SPLIT : SK_VM_IRQCHIP_KERNEL;
+	config->has_pit = o->has_pit;
+	config->has_reboot = o->has_reboot;
+	config->has_console = o->serial.kind != CLI_SERIAL_NONE;
+	config->log = &run->log;
+}
+
+static int open_pty(struct run *run, struct sk_error *err)
+{
+	struct termios raw;
+	char message[128];
+	int ret;
+
+	run->file_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (run->file_fd < 0 || grantpt(run->file_fd) || unlockpt(run->file_fd)) {
+		ret = -errno;
+		return sk_error_set(err, ret, "cannot open a pseudo-terminal: %s", strerror(-ret));
+	}
+	/* The line discipline must not echo the guest's output back to it. */
+	if (tcgetattr(run->file_fd, &raw) == 0) {
+		cfmakeraw(&raw);
+		tcsetattr(run->file_fd, TCSANOW, &raw);
+	}
+	snprintf(message, sizeof(message), "the serial port is at %s", ptsname(run->file_fd));
+	say(&run->terminal, message);
+	return 0;
+}
+
+static int open_console(struct run *run, struct sk_error *err)
+{
+	struct pump *p = run->pump;
+	int ret = 0;
+
+	switch (run->options->serial.kind) {
+	case CLI_SERIAL_STDIO:
+		p->out_fd = STDOUT_FILENO;
+		/* A terminal that is not ours to make raw is not ours to read, either. */
+		if (terminal_is_interactive(&run->terminal) || !isatty(STDIN_FILENO))
+			p->in_fd = STDIN_FILENO;
+		p->terminal = &run->terminal;
+		break;
+	case CLI_SERIAL_PTY:
+		ret = open_pty(run, err);
+		p->in_fd = p->out_fd = run->file_fd;
+		break;
+	case CLI_SERIAL_FILE:
+		run->file_fd = open(run->options->serial.path,
+				    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+		if (run->file_fd < 0)
+			ret = sk_error_set(err, -errno, "cannot open %s for the serial port: %s",
+					   run->options->serial.path, strerror(errno));
+		p->out_fd = run->file_fd;
+		break;
+	default:
+		break;
+	}
+	return ret;
+}
+
+/* Signals become readable; the vCPU threads, started later, inherit the blocked mask. */
+static int open_signals(struct run *run, struct sk_error *err)
+{
+	static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2};
+	struct sigaction old;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < SK_ARRAY_SIZE(handled); i++)
+		/* What our parent ignores (nohup) stays ignored. */
+		if (sigaction(handled[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaddset(&set, handled[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signal_fd < 0)
+		return sk_error_set(err, -errno, "cannot create a signalfd: %s", strerror(errno));
+	return 0;
+}
+
+/* What the end of the machine means to the one who started it. */
+static int status_of(struct run *run)
+{
+	struct sk_vm_result result;
+	struct sk_error err;
+
+	if (sk_vm_wait(run->vm, 0, &result)) {
+		(void)sk_error_set(&err, -EIO, "the machine did not end");
+		return fail(run, CLI_EXIT_FAILED, &err);
+	}
+	switch (result.end) {
+	case SK_VM_EXITED:
+		return (int)(result.status & 0xff);
+	case SK_VM_CRASHED:
+		say(&run->terminal, sk_vm_report(run->vm));
+		return CLI_EXIT_GUEST_CRASH;
+	case SK_VM_FAILED:
+		say(&run->terminal, sk_vm_report(run->vm));
+		return CLI_EXIT_FAILED;
+	case SK_VM_POWERED_OFF:
+	case SK_VM_RESET:
+	case SK_VM_STOPPED:
+	case SK_VM_RUNNING:
+		break;
+	}
+	return CLI_EXIT_OK;
+}
+
+static void say_times(struct run *run)
+{
+	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
+	uint64_t now_ns = sk_now_ns();
+
+	sk_vm_stats(run->vm, &stats);
+	sk_logf(&run->log, SK_LOG_INFO,
+		"set up in %.2f ms, ran for %.3f s, %llu exits (%llu port I/O, %llu MMIO, %llu to "
+		"nobody), %llu reboots",
+		(double)(stats.first_run_ns - run->start_ns) / 1e6,
+		(double)(now_ns - stats.first_run_ns) / 1e9, (unsigned long long)stats.exits,
+		(unsigned long long)stats.pio_exits, (unsigned long long)stats.mmio_exits,
+		(unsigned long long)stats.unclaimed_accesses, (unsigned long long)stats.reboots);
+}
+
+/* The machine exists: connect it, run it, and say how it ended. */
+static int run_machine(struct run *run)
+{
+	struct sk_error err;
+	int ret;
+
+	ret = open_console(run, &err);
+	if (ret)
+		return fail(run, CLI_EXIT_FAILED, &err);
+	terminal_make_raw(&run->terminal);
+	ret = sk_vm_start(run->vm, &err);
+	if (ret)
+		return fail(run, CLI_EXIT_FAILED, &err);
+	ret = pump_run(run->pump, &err);
+	terminal_restore(&run->terminal);
+	say_times(run);
+	if (ret > 0)
+		return CLI_EXIT_SIGNAL_BASE + ret;
+	if (ret < 0 && ret != -ECANCELED)
+		return fail(run, CLI_EXIT_FAILED, &err);
+	return status_of(run);
+}
+
+static int run_with_pump(struct run *run)
+{
+	struct sk_vm_config config;
+	struct sk_error err;
+	int status;
+
+	/* Before any thread: it may fork. */
+	status = run->options->serial.kind == CLI_SERIAL_STDIO
+			 ? terminal_init(&run->terminal, STDIN_FILENO, &err)
+			 : 0;
+	if (status || open_signals(run, &err))
+		return fail(run, CLI_EXIT_FAILED, &err);
+	configure(run, &config);
+	status = sk_vm_create(&run->vm, &config, &err);
+	if (status)
+		return fail(run, status == -ENOEXEC ? CLI_EXIT_CANNOT_RUN : CLI_EXIT_FAILED, &err);
+	*run->pump = (struct pump){
+		.vm = run->vm, .in_fd = -1, .out_fd = -1, .signal_fd = run->signal_fd};
+	status = run_machine(run);
+	sk_vm_destroy(run->vm);
+	return status;
+}
+
+int run_command(const struct cli_options *options)
+{
+	struct run run = {
+		.options = options,
+		.terminal = {.guard_fd = -1},
+		.signal_fd = -1,
+		.file_fd = -1,
+		.start_ns = sk_now_ns(),
+	};
+	int status;
+
+	init_log(&run);
+	status = check_image(&run);
+	if (status)
+		return status;
+	run.pump = malloc(sizeof(*run.pump));
+	if (!run.pump) {
+		say(&run.terminal, "no memory");
+		return CLI_EXIT_FAILED;
+	}
+	status = run_with_pump(&run);
+	terminal_fini(&run.terminal);
+	sk_close(&run.file_fd);
+	sk_close(&run.signal_fd);
+	free(run.pump);
+	return status;
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * The life of a machine. Whoever wants the guest to stand still sets a wish under the lock and
+ * kicks all vCPUs; they meet in vm_park(), where CPU 0's thread grants the wishes: the end first,
+ * then a reboot, then a pause.
+ */
+#include "vm_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
+{
+	const struct sk_vm_config defaults = {
+		.struct_bytes = struct_bytes,
+		.cpus = 1,
+		.memory_bytes = 512 * SK_MIB,
+		.has_pit = true,
+		.has_reboot = true,
+		.has_console = true,
+	};
+
+	memset(config, 0, struct_bytes);
+	memcpy(config, &defaults, SK_MIN(struct_bytes, sizeof(defaults)));
+}
+
+static int check_memory(const struct sk_vm_config *c, struct sk_error *err)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+	uint64_t host = pages > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
+
+	if (c->memory_bytes < SK_VM_MIN_MEMORY_BYTES)
+		return sk_error_set(
+			err, -EINVAL,
+			"%llu bytes of memory: a machine has at least 1 MiB (write 512M "
+			"for megabytes)",
+			(unsigned long long)c->memory_bytes);
+	if (!sk_is_aligned(c->memory_bytes, SK_GMEM_PAGE_BYTES))
+		return sk_error_set(err, -EINVAL, "%llu bytes of memory: not a multiple of 4 KiB",
+				    (unsigned long long)c->memory_bytes);
+	if (c->memory_bytes > host)
+		return sk_error_set(err, -EINVAL,
+				    "%llu MiB of memory: more than the %llu MiB that this host has",
+				    (unsigned long long)(c->memory_bytes / SK_MIB),
+				    (unsigned long long)(host / SK_MIB));
+	return 0;
+}
+
+static int check_config(const struct sk_vm_config *c, struct sk_error *err)
+{
+	if (!c->kernel_path || !*c->kernel_path)
+		return sk_error_set(err, -EINVAL, "no kernel given");
+	if (c->cpus < 1 || c->cpus > SK_VM_MAX_CPUS)
+		return sk_error_set(err, -EINVAL, "%u CPUs: a machine has 1 to %d", c->cpus,
+				    SK_VM_MAX_CPUS);
+	if ((unsigned int)c->boot > SK_VM_BOOT_MULTIBOOT ||
+	    (unsigned int)c->irqchip > SK_VM_IRQCHIP_SPLIT ||
+	    (unsigned int)c->backing > SK_VM_BACKING_MEMFD ||
+	    (unsigned int)c->pages > SK_VM_PAGES_1G)
+		return sk_error_set(err, -EINVAL, "an enumerated option has an unknown value");
+	return check_memory(c, err);
+}
+
+/* Copies the caller's configuration, whatever its age, and its strings. */
+static int copy_config(struct sk_vm_config *to, const struct sk_vm_config *from,
+		       struct sk_error *err)
+{
+	const size_t smallest = offsetof(struct sk_vm_config, initrd_path);
+
+	sk_vm_config_init(to, sizeof(*to));
+	if (from->struct_bytes < smallest || from->struct_bytes > 4096)
+		return sk_error_set(err, -EINVAL,
+				    "sk_vm_config.struct_bytes is %zu: call sk_vm_config_init()",
+				    from->struct_bytes);
+	memcpy(to, from, SK_MIN(from->struct_bytes, sizeof(*to)));
+	to->struct_bytes = sizeof(*to);
+	to->kernel_path = from->kernel_path ? strdup(from->kernel_path) : NULL;
+	to->initrd_path = to->initrd_path ? strdup(to->initrd_path) : NULL;
+	to->cmdline = strdup(to->cmdline ? to->cmdline : "");
+	to->kvm_path = to->kvm_path ? strdup(to->kvm_path) : NULL;
+	return 0;
+}
+
+static void free_config(struct sk_vm_config *c)
+{
+	free((char *)(uintptr_t)c->kernel_path);
+	free((char *)(uintptr_t)c->initrd_path);
+	free((char *)(uintptr_t)c->cmdline);
+	free((char *)(uintptr_t)c->kvm_path);
+}
+
+/* Opens a regular file for reading; *@fd stays -1 without a path. */
+static int open_image(int *fd, const char *what, const char *path, struct sk_error *err)
+{
+	struct stat st;
+	int ret;
+
+	if (!path)
+		return 0;
+	/* Not blocking: a FIFO without a writer must not hang the caller. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*fd < 0) {
+		ret = -errno;
+		return sk_error_set(err, ret, "cannot open the %s %s: %s", what, path,
+				    strerror(-ret));
+	}
+	if (fstat(*fd, &st) || !S_ISREG(st.st_mode))
+		return sk_error_set(err, -EINVAL, "the %s %s is not a regular file", what, path);
+	return 0;
+}
+
+static int init_lock(struct sk_vm *vm, struct sk_error *err)
+{
+	pthread_condattr_t attr;
+	int ret = -pthread_condattr_init(&attr);
+
+	if (!ret) {
+		pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+		ret = -pthread_cond_init(&vm->changed, &attr);
+		pthread_condattr_destroy(&attr);
+	}
+	if (ret)
+		return sk_error_set(err, ret, "cannot create a condition variable: %s",
+				    strerror(-ret));
+	pthread_mutex_init(&vm->lock, NULL);
+	return 0;
+}
+
+static int open_resources(struct sk_vm *vm, struct sk_error *err)
+{
+	int ret;
+
+	vm->exit_fd = sk_eventfd_create();
+	if (vm->exit_fd < 0)
+		return sk_error_set(err, vm->exit_fd, "cannot create an eventfd: %s",
+				    strerror(-vm->exit_fd));
+	ret = open_image(&vm->kernel_fd, "kernel", vm->config.kernel_path, err);
+	if (ret)
+		return ret;
+	ret = open_image(&vm->initrd_fd, "initrd", vm->config.initrd_path, err);
+	if (ret)
+		return ret;
+	ret = sk_kvm_open(&vm->kvm, vm->config.kvm_path, err);
+	if (ret)
+		return ret;
+	vm->supported_cpuid = malloc(sizeof(*vm->supported_cpuid));
+	if (!vm->supported_cpuid)
+		return sk_error_set(err, -ENOMEM, "no memory for a CPUID table");
+	ret = sk_kvm_supported_cpuid(vm->kvm, vm->supported_cpuid);
+	if (ret)
+		return sk_error_set(err, ret, "KVM does not say which CPUID it supports: %s",
+				    strerror(-ret));
+	return 0;
+}
+
+int sk_vm_create(struct sk_vm **out, const struct sk_vm_config *config, struct sk_error *err)
+{
+	struct sk_vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (!vm)
+		return sk_error_set(err, -ENOMEM, "no memory for a virtual machine");
+	vm->kernel_fd = vm->initrd_fd = vm->exit_fd = -1;
+	ret = init_lock(vm, err);
+	if (ret)
+		goto err_free;
+	ret = console_init(&vm->console, false, err);
+	if (ret)
+		goto err_lock;
+	ret = copy_config(&vm->config, config, err);
+	if (ret)
+		goto err_destroy;
+	ret = check_config(&vm->config, err);
+	if (ret)
+		goto err_destroy;
+	console_fini(&vm->console);
+	ret = console_init(&vm->console, vm->config.has_console, err);
+	if (ret)
+		goto err_destroy;
+	ret = open_resources(vm, err);
+	if (ret)
+		goto err_destroy;
+	ret = machine_create(&vm->machine, vm, err);
+	if (ret)
+		goto err_destroy;
+	console_attach(&vm->console, vm->machine->serial);
+	*out = vm;
+	return 0;
+
+err_destroy:
+	sk_vm_destroy(vm);
+	return ret;
+err_lock:
+	pthread_mutex_destroy(&vm->lock);
+	pthread_cond_destroy(&vm->changed);
+err_free:
+	free(vm);
+	return ret;
+}
+
+void sk_vm_destroy(struct sk_vm *vm)
+{
+	if (!vm)
+		return;
+	vm_request_end(vm, SK_VM_STOPPED, 0, NULL);
+	for (uint32_t i = 0; i < vm->nr_threads; i++)
+		pthread_join(vm->threads[i].thread, NULL);
+	console_attach(&vm->console, NULL);
+	machine_destroy(vm->machine);
+	free(vm->supported_cpuid);
+	sk_kvm_close(vm->kvm);
+	sk_close(&vm->initrd_fd);
+	sk_close(&vm->kernel_fd);
+	sk_close(&vm->exit_fd);
+	free_config(&vm->config);
+	console_fini(&vm->console);
+	pthread_mutex_destroy(&vm->lock);
+	pthread_cond_destroy(&vm->changed);
+	free(vm);
+}
+
+int sk_vm_start(struct sk_vm *vm, struct sk_error *err)
+{
+	sigset_t all, old;
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->nr_threads) {
+		pthread_mutex_unlock(&vm->lock);
+		return sk_error_set(err, -EALREADY, "the machine has been started before");
+	}
+	/* vCPU threads are born with all signals blocked: they belong to the embedder's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (vm->nr_threads < vm->config.cpus) {
+		struct vcpu_thread *t = &vm->threads[vm->nr_threads];
+
+		t->vm = vm;
+		t->index = vm->nr_threads;
+		ret = -pthread_create(&t->thread, NULL, vcpu_thread_main, t);
+		if (ret)
+			break;
+		vm->nr_threads++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_mutex_unlock(&vm->lock);
+	if (ret) {
+		vm_request_end(vm, SK_VM_FAILED, 0, NULL);
+		return sk_error_set(err, ret, "cannot start the thread of a vCPU: %s",
+				    strerror(-ret));
+	}
+	return 0;
+}
+
+/* Makes every vCPU come to vm_park(). The lock is held. */
+static void call_vcpus_locked(struct sk_vm *vm)
+{
+	/* Release: who sees it in the run loop sees the wish, too, once it has the lock. */
+	atomic_store_explicit(&vm->wants_attention, true, memory_order_release);
+	for (uint32_t i = 0; i < vm->nr_threads; i++)
+		pthread_kill(vm->threads[i].thread, VM_KICK_SIGNAL);
+	pthread_cond_broadcast(&vm->changed);
+}
+
+void vm_request_end(struct sk_vm *vm, enum sk_vm_end end, uint32_t status, const char *report)
+{
+	pthread_mutex_lock(&vm->lock);
+	if (vm->phase != VM_ENDED && !vm->wants_end) {
+		vm->wants_end = true;
+		vm->result = (struct sk_vm_result){.end = end, .status = status};
+		if (report)
+			snprintf(vm->report, sizeof(vm->report), "%s", report);
+		call_vcpus_locked(vm);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_request_reset(struct sk_vm *vm)
+{
+	if (!vm->config.has_reboot) {
+		vm_request_end(vm, SK_VM_RESET, 0, NULL);
+		return;
+	}
+	pthread_mutex_lock(&vm->lock);
+	if (vm->phase == VM_RUNNING && !vm->wants_end && !vm->wants_reboot) {
+		vm->wants_reboot = true;
+		call_vcpus_locked(vm);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* Everybody is parked: build the machine anew. The lock is held and given up meanwhile. */
+static void reboot_locked(struct sk_vm *vm)
+{
+	struct sk_error err = {0};
+	struct machine *fresh = NULL;
+	int ret;
+
+	vm->phase = VM_REBOOTING;
+	vm->wants_reboot = false;
+	vm->unclaimed_before +=
+		sk_bus_unclaimed(vm->machine->pio) + sk_bus_unclaimed(vm->machine->mmio);
+	pthread_mutex_unlock(&vm->lock);
+
+	console_attach(&vm->console, NULL);
+	machine_destroy(vm->machine);
+	ret = machine_create(&fresh, vm, &err);
+	if (!ret)
+		console_attach(&vm->console, fresh->serial);
+
+	pthread_mutex_lock(&vm->lock);
+	vm->machine = fresh;
+	vm->reboots++;
+	if (ret && !vm->wants_end) {
+		vm->wants_end = true;
+		vm->result = (struct sk_vm_result){.end = SK_VM_FAILED};
+		snprintf(vm->report, sizeof(vm->report), "cannot reboot: %s", err.message);
+	}
+}
+
+/* Everybody is parked: stand still until somebody wants something else. The lock is held. */
+static void pause_locked(struct sk_vm *vm)
+{
+	uint64_t clock_ns;
+	int ret = sk_kvm_vm_get_clock(vm->machine->kvm_vm, &clock_ns);
+
+	vm->phase = VM_PAUSED;
+	pthread_cond_broadcast(&vm->changed);
+	while (vm->wants_pause && !vm->wants_end)
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	if (ret || vm->wants_end)
+		return;
+	/* The guest's clock goes on where it stood, and its watchdogs are told. */
+	ret = sk_kvm_vm_set_clock(vm->machine->kvm_vm, clock_ns);
+	for (uint32_t i = 0; !ret && i < vm->machine->nr_vcpus; i++)
+		/* -EINVAL: this vCPU has no kvmclock, so there is nothing to tell. */
+		(void)!sk_kvm_vcpu_kvmclock_ctrl(vm->machine->vcpus[i]);
+}
+
+static void end_locked(struct sk_vm *vm)
+{
+	vm->phase = VM_ENDED;
+	sk_eventfd_signal(vm->exit_fd);
+}
+
+/* CPU 0: waits for the others and grants the wishes. The lock is held. */
+static void coordinate_locked(struct sk_vm *vm)
+{
+	/* All threads that could be started will come; the rest is waited for by nobody. */
+	while (vm->nr_parked < vm->nr_threads)
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	for (;;) {
+		if (vm->wants_end) {
+			end_locked(vm);
+			break;
+		}
+		if (vm->wants_reboot) {
+			reboot_locked(vm);
+			continue;
+		}
+		if (vm->wants_pause) {
+			pause_locked(vm);
+			continue;
+		}
+		vm->phase = VM_RUNNING;
+		break;
+	}
+	vm->nr_parked = 0;
+	vm->generation++;
+	atomic_store_explicit(&vm->wants_attention, false, memory_order_relaxed);
+	pthread_cond_broadcast(&vm->changed);
+}
+
+bool vm_park(struct sk_vm *vm, uint32_t index)
+{
+	uint64_t generation;
+	bool is_running;
+
+	pthread_mutex_lock(&vm->lock);
+	generation = vm->generation;
+	vm->nr_parked++;
+	if (index == 0) {
+		coordinate_locked(vm);
+	} else {
+		pthread_cond_broadcast(&vm->changed);
+		while (vm->generation == generation)
+			pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	is_running = vm->phase == VM_RUNNING;
+	pthread_mutex_unlock(&vm->lock);
+	return is_running;
+}
+
+static struct timespec deadline_in(int timeout_ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += timeout_ms / 1000;
+	ts.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+int sk_vm_wait(struct sk_vm *vm, int timeout_ms, struct sk_vm_result *result)
+{
+	struct timespec deadline = deadline_in(timeout_ms < 0 ? 0 : timeout_ms);
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->nr_threads)
+		ret = -EINVAL;
+	while (!ret && vm->phase != VM_ENDED) {
+		if (timeout_ms < 0)
+			pthread_cond_wait(&vm->changed, &vm->lock);
+		else
+			ret = -pthread_cond_timedwait(&vm->changed, &vm->lock, &deadline);
+	}
+	if (vm->phase == VM_ENDED)
+		ret = 0;
+	if (result)
+		*result = vm->phase == VM_ENDED ? vm->result : (struct sk_vm_result){0};
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int sk_vm_exit_fd(const struct sk_vm *vm)
+{
+	return vm->exit_fd;
+}
+
+const char *sk_vm_report(struct sk_vm *vm)
+{
+	const char *report;
+
+	pthread_mutex_lock(&vm->lock);
+	/* Written once, before the end; it does not change any more. */
+	report = vm->phase == VM_ENDED ? vm->report : "";
+	pthread_mutex_unlock(&vm->lock);
+	return report;
+}
+
+int sk_vm_pause(struct sk_vm *vm)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->nr_threads || vm->phase == VM_ENDED) {
+		ret = -EINVAL;
+	} else if (!vm->wants_pause) {
+		vm->wants_pause = true;
+		call_vcpus_locked(vm);
+	}
+	while (!ret && vm->wants_pause && vm->phase != VM_PAUSED) {
+		if (vm->phase == VM_ENDED)
+			ret = -EINVAL;
+		else
+			pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int sk_vm_resume(struct sk_vm *vm)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->nr_threads || vm->phase == VM_ENDED)
+		ret = -EINVAL;
+	vm->wants_pause = false;
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int sk_vm_stop(struct sk_vm *vm)
+{
+	bool is_started;
+
+	pthread_mutex_lock(&vm->lock);
+	is_started = vm->nr_threads > 0;
+	pthread_mutex_unlock(&vm->lock);
+	if (!is_started)
+		return -EINVAL;
+	vm_request_end(vm, SK_VM_STOPPED, 0, NULL);
+	return sk_vm_wait(vm, -1, NULL);
+}
+
+int sk_vm_press_power_button(struct sk_vm *vm)
+{
+	int ret = -EINVAL;
+
+	pthread_mutex_lock(&vm->lock);
+	/* While the machine is rebuilt there is nobody to press it for. */
+	if (vm->phase == VM_RUNNING || vm->phase == VM_PAUSED) {
+		sk_pm_press_power_button(vm->machine->pm);
+		ret = 0;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+void sk_vm_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
+{
+	struct sk_vm_stats s = {.struct_bytes = SK_MIN(stats->struct_bytes, sizeof(s))};
+
+	s.first_run_ns = atomic_load_explicit(&vm->first_run_ns, memory_order_relaxed);
+	for (uint32_t i = 0; i < SK_VM_MAX_CPUS; i++) {
+		struct vcpu_thread *t = &vm->threads[i];
+
+		s.exits += atomic_load_explicit(&t->exits, memory_order_relaxed);
+		s.pio_exits += atomic_load_explicit(&t->pio_exits, memory_order_relaxed);
+		s.mmio_exits += atomic_load_explicit(&t->mmio_exits, memory_order_relaxed);
+	}
+	pthread_mutex_lock(&vm->lock);
+	s.reboots = vm->reboots;
+	s.unclaimed_accesses = vm->unclaimed_before;
+	if (vm->machine && vm->phase != VM_REBOOTING)
+		s.unclaimed_accesses +=
+			sk_bus_unclaimed(vm->machine->pio) + sk_bus_unclaimed(vm->machine->mmio);
+	pthread_mutex_unlock(&vm->lock);
+	memcpy(stats, &s, s.struct_bytes);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * The inside of libskete.
+ *
+ *   vm.c       the public calls, and the life of the machine: start, pause, reboot, end
+ *   vcpu.c     the thread of a vCPU and its exits
+ *   machine.c  composition: builds the machine out of bricks, and takes it down again
+ *   console.c  the host's end of the serial port, which outlives a reboot
+ *   report.c   what is said about a guest that crashed
+ *
+ * One lock (vm->lock) protects the life of the machine; it is taken when something ends, pauses or
+ * reboots, never on the exit path. All vCPU threads meet in vm_park(); while everybody is parked,
+ * the thread of CPU 0 does what has to be done with the guest standing still.
+ */
+#ifndef SKETE_VM_INTERNAL_H
+#define SKETE_VM_INTERNAL_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include <skete/bus.h>
+#include <skete/dev/exit.h>
+#include <skete/dev/i8042.h>
+#include <skete/dev/pm.h>
+#include <skete/dev/serial.h>
+#include <skete/gmem.h>
+#include <skete/kvm.h>
+#include <skete/loader.h>
+#include <skete/vm.h>
+
+#define VM_REPORT_MAX  4096
+#define VM_KICK_SIGNAL SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
+
+/* The host's end of the console. Internally locked; see console.c. */
+struct console {
+	pthread_mutex_t lock;	  /* protects serial and the carry */
+	struct sk_serial *serial; /* NULL while the machine is rebuilt */
+	uint8_t *carry; /* output of the machine before a reboot that nobody has read yet */
+	size_t carry_len, carry_pos;
+	int fd; /* eventfd; -1: the machine has no console */
+};
+
+/* What a machine is built of. Immutable while vCPUs run. */
+struct machine {
+	struct sk_vm *vm; /* whose callbacks the devices call */
+	struct sk_gmem *gm;
+	struct sk_kvm_vm *kvm_vm;
+	struct sk_bus *pio, *mmio;
+	struct sk_serial *serial;
+	struct sk_i8042 *i8042;
+	struct sk_pm *pm;
+	struct sk_exit *exit;
+	int serial_irq_fd, power_button_irq_fd;
+	uint32_t nr_vcpus;
+	struct sk_kvm_vcpu *vcpus[SK_VM_MAX_CPUS];
+};
+
+enum vm_phase { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_REBOOTING, VM_ENDED };
+
+struct vcpu_thread {
+	struct sk_vm *vm;
+	uint32_t index;
+	pthread_t thread;
+	/* Written by its own thread only, read by anybody: relaxed. */
+	_Atomic uint64_t exits, pio_exits, mmio_exits;
+};
+
+struct sk_vm {
+	/* immutable after create */
+	struct sk_vm_config config; /* its strings are owned */
+	int kernel_fd, initrd_fd;   /* -1: none; open for life, so that a reboot needs no path */
+	struct sk_kvm *kvm;
+	struct sk_kvm_cpuid *supported_cpuid;
+	int exit_fd;
+
+	struct console console;
+
+	/* Replaced by CPU 0's thread while all others are parked. */
+	struct machine *machine;
+
+	pthread_mutex_t lock;	/* protects what follows */
+	pthread_cond_t changed; /* any of it */
+	enum vm_phase phase;
+	bool wants_pause, wants_reboot, wants_end;
+	uint32_t nr_threads; /* started so far */
+	uint32_t nr_parked;
+	uint64_t generation; /* counts departures from vm_park() */
+	struct sk_vm_result result;
+	char report[VM_REPORT_MAX];
+	uint64_t reboots;
+	uint64_t unclaimed_before; /* of the machines before a reboot */
+
+	/* Set with a release under the lock, read on every exit: a vCPU has to come to vm_park().
+	 */
+	atomic_bool wants_attention;
+	_Atomic uint64_t first_run_ns;
+
+	struct vcpu_thread threads[SK_VM_MAX_CPUS];
+};
+
+/* machine.c: builds vm->config. The memory is fresh; nothing runs yet. */
+int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err) SK_MUST_CHECK;
+void machine_destroy(struct machine *machine);
+
+/* vcpu.c: the main function of a vCPU's thread; @arg is a struct vcpu_thread. */
+void *vcpu_thread_main(void *arg);
+
+/* vm.c, for vCPU threads and device callbacks; none of them waits. */
+
+/* Ends the machine; the first reason wins. @report may be NULL. */
+void vm_request_end(struct sk_vm *vm, enum sk_vm_end end, uint32_t status, const char *report);
+/* The guest asked for a reset: a reboot, or the end if the configuration says so. */
+void vm_request_reset(struct sk_vm *vm);
+/* Waits with the other vCPUs until the machine runs; false: it has ended, the thread returns. */
+bool vm_park(struct sk_vm *vm, uint32_t index) SK_MUST_CHECK;
+
+/* console.c */
+int console_init(struct console *console, bool is_present, struct sk_error *err) SK_MUST_CHECK;
+void console_fini(struct console *console);
+/* Attaches the serial port of a new machine; NULL detaches it and keeps its unread output. */
+void console_attach(struct console *console, struct sk_serial *serial);
+/* For the serial port's callbacks. */
+void console_signal(void *console);
+
+/* report.c: describes @what and the vCPU's registers in @buf. */
+void report_crash(const struct machine *machine, uint32_t index, const char *what, char *buf,
+		  size_t size_bytes);
+
+#endif

@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The Skete authors
+"""`skete run` as its user sees it: exit statuses, messages, pipes, signals, the terminal.
+
+usage: run_test.py SKETE ACTOR      (the guest of tests/vm; prints TAP)
+"""
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+SKETE, ACTOR = map(os.path.abspath, sys.argv[1:3])
+LIMIT = 60  # seconds; only a hang takes that long
+
+
+def skete(*args, stdin=b"", env=None):
+    done = subprocess.run([SKETE, *args], input=stdin, capture_output=True, timeout=LIMIT, env=env)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def guest(script, *args, **kw):
+    return skete("run", "--memory", "4M", "--cmdline", script, *args, ACTOR, **kw)
+
+
+def expect(got, want, what):
+    if got != want:
+        raise AssertionError(f"{what}: {got!r} instead of {want!r}")
+
+
+def expect_in(words, text):
+    if words not in text:
+        raise AssertionError(f"{text!r} does not say {words!r}")
+
+
+def expect_one_sentence(err):
+    lines = err.strip().split("\n")
+    if len(lines) != 1 or not lines[0].startswith("skete: "):
+        raise AssertionError(f"not one sentence of skete's: {err!r}")
+
+
+def exit_statuses():
+    expect(guest("PX"), (42, "PX\n", ""), "exact status")
+    expect(guest("O")[0], 0, "power off")
+    expect(guest("D")[0], 0x21, "debug exit")
+    expect(guest("R", "--no-reboot")[0], 0, "reset with --no-reboot")
+
+
+def crash_report_comes_once():
+    status, out, err = guest("PT")
+    expect((status, out), (134, "PT\n"), "triple fault")
+    expect(err.count("triple fault"), 1, "number of reports")
+    expect_in("rip", err)
+    expect_in("0f 0b", err)
+
+
+def refuse(status, words, *args):
+    got, out, err = skete("run", *args)
+    expect((got, out), (status, ""), " ".join(args))
+    expect_one_sentence(err)
+    for word in words:
+        expect_in(word, err)
+
+
+def bad_input_gets_one_sentence():
+    refuse(127, ["/nonexistent/kernel", "No such file"], "/nonexistent/kernel")
+    refuse(126, ["/tmp", "directory"], "/tmp")
+    refuse(126, ["/etc/passwd"], "/etc/passwd")
+    refuse(125, ["cpus"], "--cpus", "0", ACTOR)
+    refuse(125, ["memory"], "--memory", "12X", ACTOR)
+    refuse(125, ["MiB of memory", "this host has"], "--memory", "60T", ACTOR)
+    refuse(125, ["--memory"], "--memroy", "1M", ACTOR)
+    refuse(125, ["/nonexistent/initrd"], "--initrd", "/nonexistent/initrd", ACTOR)
+    refuse(125, ["kernel"])
+    refuse(125, ["/nonexistent/dir/log"], "--serial", "/nonexistent/dir/log", ACTOR)
+
+
+def damaged_images_are_refused():
+    with open(ACTOR, "rb") as file:
+        image = file.read()
+    with tempfile.NamedTemporaryFile() as damaged:
+        for length in (0, 3, 40, 60, 90):
+            damaged.truncate(0)
+            damaged.seek(0)
+            damaged.write(image[:length])
+            damaged.flush()
+            refuse(126, [damaged.name], damaged.name)
+
+
+def input_from_a_pipe_arrives():
+    status, out, _ = guest("EEPX", stdin=b"first\nsecond\n")
+    expect((status, out), (42, "first\nsecond\nEEPX\n"), "echo")
+    big = b"x" * 20000 + b"\n"
+    expect(guest("EX", stdin=big), (42, big.decode(), ""), "long line")
+
+
+def serial_goes_where_it_is_told():
+    with tempfile.TemporaryDirectory() as folder:
+        log = folder + "/log"
+        expect(guest("PX", "--serial", log), (42, "", ""), "serial to a file")
+        with open(log) as file:
+            expect(file.read(), "PX\n", "the file")
+    expect(guest("PX", "--serial", "none"), (42, "", ""), "no serial port")
+
+
+def serial_on_a_pty():
+    process = subprocess.Popen([SKETE, "run", "--memory", "4M", "--serial", "pty", "--cmdline", "EX",
+                                ACTOR], stderr=subprocess.PIPE, text=True)
+    path = re.search(r"/dev/pts/\d+", process.stderr.readline())[0]
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    os.write(fd, b"through the pty\n")
+    text = b""
+    while not text.endswith(b"\n"):
+        text += os.read(fd, 100)
+    expect(text, b"through the pty\n", "the pty")
+    expect(process.wait(LIMIT), 42, "status")
+    process.stderr.close()
+    os.close(fd)
+
+
+def start(script, *args, **kw):
+    return subprocess.Popen([SKETE, "run", "--memory", "4M", "--cmdline", script, *args, ACTOR],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, bufsize=0, **kw)
+
+
+def read_exactly(process, count):
+    """Unbuffered: what follows is for finish()."""
+    text = b""
+    while len(text) < count:
+        part = process.stdout.read(count - len(text))
+        if not part:
+            break
+        text += part
+    return text
+
+
+def finish(process):
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
+
+
+def signals_end_the_machine():
+    for name, number in (("TERM", 15), ("INT", 2), ("HUP", 1)):
+        process = start("PS")
+        expect(read_exactly(process, 3), b"PS\n", "output")
+        process.send_signal(number)
+        expect(finish(process)[0], 128 + number, "SIG" + name)
+
+
+def pause_and_resume_by_signal():
+    process = start("PWPWPWPWX")
+    first = read_exactly(process, 1)  # its signals are in order once it runs
+    process.send_signal(signal.SIGUSR1)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGUSR2)
+    status, out, _ = finish(process)
+    expect((status, first + out), (42, b"PWPWPWPWX\n" * 4), "after a pause")
+
+
+def slow_reader_loses_nothing():
+    process = start("FFPX")
+    time.sleep(0.5)
+    status, out, _ = finish(process)
+    expect((status, len(out), out[-5:]), (42, 2 * 65536 + 5, b"FFPX\n"), "flood")
+
+
+class Terminal:
+    """A process whose controlling terminal is a new pseudo-terminal."""
+
+    def __init__(self, script, env=None, cwd="."):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(SKETE, [SKETE, "run", "--memory", "4M", "--cmdline", script, ACTOR],
+                      env or os.environ)
+        self.text = b""
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.fd)[3] & termios.ICANON
+
+    def read_until(self, words):
+        end = time.time() + LIMIT
+        while words not in self.text:
+            if not select.select([self.fd], [], [], max(0, end - time.time()))[0]:
+                raise AssertionError(f"{words!r} does not come: {self.text!r}")
+            self.text += os.read(self.fd, 4096)
+
+    def wait(self):
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def wait_cooked(self):
+        end = time.time() + LIMIT
+        while self.is_raw():
+            if time.time() > end:
+                raise AssertionError("the terminal stays raw")
+            time.sleep(0.01)
+
+
+def terminal_is_raw_only_while_the_guest_runs():
+    t = Terminal("PEX")
+    t.read_until(b"PEX\n")
+    expect(t.is_raw(), True, "raw mode")
+    os.write(t.fd, b"\x03a\x01\x01b\n")  # Ctrl-C and a doubled Ctrl-A go to the guest
+    t.read_until(b"\x03a\x01b\n")
+    expect(t.wait(), 42, "status")
+    expect(t.is_raw(), False, "raw mode afterwards")
+    os.close(t.fd)
+
+
+def ctrl_a_keys():
+    t = Terminal("PS")
+    t.read_until(b"PS\n")
+    os.write(t.fd, b"\x01h")
+    t.read_until(b"Ctrl-A x")
+    os.write(t.fd, b"\x01x")
+    expect(t.wait(), 0, "status after Ctrl-A x")
+    expect(t.is_raw(), False, "raw mode afterwards")
+    os.close(t.fd)
+
+
+def descendants(mark):
+    """The processes that have @mark in their environment, whoever their parent is by now."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                if mark in file.read():
+                    found.append(entry)
+        except OSError:
+            pass  # not a process, or gone
+    return found
+
+
+def killed_at_any_moment_it_leaves_nothing():
+    mark = f"SKETE_TEST_MARK={os.getpid()}"
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "TMPDIR": folder, "SKETE_TEST_MARK": str(os.getpid())}
+        for i in range(50):
+            t = Terminal("PS", env=env, cwd=folder)
+            if i % 2:
+                t.read_until(b"PS\n")
+            time.sleep(random.random() * 0.01)
+            os.kill(t.pid, signal.SIGKILL)
+            expect(t.wait(), -9, "status")
+            t.wait_cooked()
+            os.close(t.fd)
+        end = time.time() + LIMIT
+        while descendants(mark.encode()):
+            if time.time() > end:
+                raise AssertionError("a process is left")
+            time.sleep(0.01)
+        expect(os.listdir(folder), [], "files left behind")
+
+
+def no_permission_names_the_group():
+    if os.geteuid() != 0:
+        return "this test has to be root to become nobody"
+    def become_nobody():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    if os.stat("/dev/kvm").st_mode & 0o006:
+        return "everybody may use /dev/kvm here"
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for file in (SKETE, ACTOR):
+            subprocess.check_call(["cp", file, folder])
+        program, image = (f"{folder}/{os.path.basename(f)}" for f in (SKETE, ACTOR))
+        done = subprocess.run([program, "run", image], capture_output=True, timeout=LIMIT,
+                              stdin=subprocess.DEVNULL, preexec_fn=become_nobody, text=True)
+    expect(done.returncode, 125, "status")
+    expect_one_sentence(done.stderr)
+    expect_in("/dev/kvm", done.stderr)
+    expect_in("group", done.stderr)
+
+
+def configuration_round_trip():
+    status, out, _ = skete("run", "--memory", "4M", "--cmdline", "PX", "--dry-run", ACTOR)
+    expect(status, 0, "dry run")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(out)
+        file.flush()
+        expect(skete("run", "--config", file.name), (42, "PX\n", ""), "run from its own dry run")
+
+
+def closed_standard_output_is_no_hang():
+    process = start("FFFFS")
+    process.stdout.close()
+    expect(process.wait(LIMIT) != 0, True, "status")
+    process.stderr.close()
+
+
+TESTS = [
+    exit_statuses, crash_report_comes_once, bad_input_gets_one_sentence,
+    damaged_images_are_refused, input_from_a_pipe_arrives, serial_goes_where_it_is_told,
+    serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
+    slow_reader_loses_nothing, terminal_is_raw_only_while_the_guest_runs, ctrl_a_keys,
+    killed_at_any_moment_it_leaves_nothing, no_permission_names_the_group,
+    configuration_round_trip, closed_standard_output_is_no_hang,
+]
+
+
+def main():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("1..0 # SKIP /dev/kvm is missing or not accessible")
+        return 0
+    failed = 0
+    print(f"1..{len(TESTS)}")
+    for number, test in enumerate(TESTS, 1):
+        name = test.__name__
+        try:
+            reason = test()
+        except Exception as error:  # whatever it is, it is this test's failure
+            failed += 1
+            print(f"not ok {number} {name}\n# {type(error).__name__}: {error}", flush=True)
+        else:
+            print(f"ok {number} {name}" + (f" # SKIP {reason}" if reason else ""), flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * The library as its users see it, with a small guest (actor.S) that does what its command line
+ * says. Runs on any KVM, complete or partial.
+ */
+#include <skete/vm.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char *actor; /* the guest's file, from the command line */
+
+#define WAIT_MS 60000 /* far more than anything here takes: only a hang gets there */
+
+static void configure(struct sk_vm_config *config, const char *script)
+{
+	sk_vm_config_init(config, sizeof(*config));
+	config->kernel_path = actor;
+	config->cmdline = script;
+	config->memory_bytes = 4 * SK_MIB;
+}
+
+static struct sk_vm *start(const char *script)
+{
+	struct sk_vm_config config;
+	struct sk_error err = {0};
+	struct sk_vm *vm = NULL;
+
+	configure(&config, script);
+	if (sk_vm_create(&vm, &config, &err) || sk_vm_start(vm, &err))
+		fail_msg("%s", err.message);
+	return vm;
+}
+
+static struct sk_vm_result finish(struct sk_vm *vm)
+{
+	struct sk_vm_result result;
+
+	assert_int_equal(sk_vm_wait(vm, WAIT_MS, &result), 0);
+	return result;
+}
+
+/* Reads until @len bytes are there or the machine has ended; terminates the string. */
+static size_t read_console(struct sk_vm *vm, char *buf, size_t len)
+{
+	struct pollfd fds[] = {{.fd = sk_vm_console_fd(vm), .events = POLLIN},
+			       {.fd = sk_vm_exit_fd(vm), .events = POLLIN}};
+	size_t have = 0, n;
+
+	while (have < len) {
+		assert_true(poll(fds, 2, WAIT_MS) > 0);
+		n = sk_vm_console_read(vm, buf + have, len - have);
+		have += n;
+		if (n == 0 && fds[1].revents)
+			break;
+	}
+	buf[have] = '\0';
+	return have;
+}
+
+static void exit_status_is_exact(void **state)
+{
+	struct sk_vm *vm = start("PX");
+	char text[64];
+	struct sk_vm_result result = finish(vm);
+
+	(void)state;
+	assert_int_equal(result.end, SK_VM_EXITED);
+	assert_int_equal(result.status, 42);
+	assert_int_equal(read_console(vm, text, 63), 3);
+	assert_string_equal(text, "PX\n");
+	assert_string_equal(sk_vm_report(vm), "");
+	sk_vm_destroy(vm);
+}
+
+static void debug_exit_is_as_in_qemu(void **state)
+{
+	struct sk_vm *vm = start("D");
+	struct sk_vm_result result = finish(vm);
+
+	(void)state;
+	assert_int_equal(result.end, SK_VM_EXITED);
+	assert_int_equal(result.status, 0x21);
+	sk_vm_destroy(vm);
+}
+
+static void power_off_is_no_error(void **state)
+{
+	struct sk_vm *vm = start("O");
+
+	(void)state;
+	assert_int_equal(finish(vm).end, SK_VM_POWERED_OFF);
+	sk_vm_destroy(vm);
+}
+
+static void triple_fault_is_reported_with_registers(void **state)
+{
+	struct sk_vm *vm = start("T");
+	const char *report;
+
+	(void)state;
+	assert_int_equal(finish(vm).end, SK_VM_CRASHED);
+	report = sk_vm_report(vm);
+	if (!strstr(report, "triple fault") || !strstr(report, "rip") || !strstr(report, " 0f 0b"))
+		fail_msg("the report says too little:\n%s", report);
+	sk_vm_destroy(vm);
+}
+
+static void reset_starts_again_or_ends(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm = start("PR");
+	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
+	char text[64];
+
+	(void)state;
+	/* Ten lives, each of which prints its command line; no output is lost at a reboot. */
+	assert_int_equal(read_console(vm, text, 30), 30);
+	assert_string_equal(text, "PR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\n");
+	sk_vm_stats(vm, &stats);
+	assert_true(stats.reboots >= 9);
+	assert_int_equal(sk_vm_stop(vm), 0);
+	assert_int_equal(finish(vm).end, SK_VM_STOPPED);
+	sk_vm_destroy(vm);
+
+	configure(&config, "R");
+	config.has_reboot = false;
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(finish(vm).end, SK_VM_RESET);
+	sk_vm_destroy(vm);
+}
+
+static void stop_ends_spinning_and_halted_guests(void **state)
+{
+	static const char *const scripts[] = {"PS", "PH"};
+
+	(void)state;
+	for (size_t i = 0; i < SK_ARRAY_SIZE(scripts); i++) {
+		struct sk_vm *vm = start(scripts[i]);
+		char text[8];
+
+		assert_int_equal(read_console(vm, text, 3), 3);
+		assert_int_equal(sk_vm_wait(vm, 10, NULL), -ETIMEDOUT);
+		assert_int_equal(sk_vm_stop(vm), 0);
+		assert_int_equal(finish(vm).end, SK_VM_STOPPED);
+		assert_int_equal(sk_vm_stop(vm), 0);
+		sk_vm_destroy(vm);
+	}
+	sk_vm_destroy(start("S")); /* destroy ends what still runs */
+}
+
+static void pause_stops_the_guest_and_resume_continues(void **state)
+{
+	struct sk_vm_stats before = {.struct_bytes = sizeof(before)}, after = before;
+	struct sk_vm *vm = start("PWPWPWPWPWPWPWPWPWPWPX");
+	char text[300];
+
+	(void)state;
+	assert_int_equal(sk_vm_pause(vm), 0);
+	assert_int_equal(sk_vm_pause(vm), 0);
+	sk_vm_stats(vm, &before);
+	assert_int_equal(sk_vm_wait(vm, 50, NULL), -ETIMEDOUT);
+	sk_vm_stats(vm, &after);
+	assert_int_equal(before.exits, after.exits);
+	assert_int_equal(sk_vm_resume(vm), 0);
+	assert_int_equal(sk_vm_resume(vm), 0);
+	for (int i = 0; i < 20; i++) {
+		int ret = sk_vm_pause(vm);
+
+		assert_true(ret == 0 || ret == -EINVAL); /* -EINVAL: it has ended */
+		ret = sk_vm_resume(vm);
+		assert_true(ret == 0 || ret == -EINVAL);
+	}
+	assert_int_equal(finish(vm).status, 42);
+	assert_int_equal(read_console(vm, text, sizeof(text) - 1), 11 * 23);
+	assert_int_equal(sk_vm_pause(vm), -EINVAL);
+	assert_int_equal(sk_vm_resume(vm), -EINVAL);
+	sk_vm_destroy(vm);
+}
+
+static void flood_is_complete_for_a_slow_reader(void **state)
+{
+	struct sk_vm *vm = start("FPX");
+	static char text[80 * 1024];
+	size_t have = 0;
+
+	(void)state;
+	/* 64 KiB at once fill the queue; the print that follows has to wait for the reader. */
+	while (have < 65536 + 4) {
+		struct pollfd fd = {.fd = sk_vm_console_fd(vm), .events = POLLIN};
+
+		assert_true(poll(&fd, 1, WAIT_MS) > 0);
+		have += sk_vm_console_read(vm, text + have, 1000);
+	}
+	assert_memory_equal(text + 65536, "FPX\n", 4);
+	assert_int_equal(finish(vm).status, 42);
+	sk_vm_destroy(vm);
+}
+
+static void two_machines_have_their_own_consoles(void **state)
+{
+	struct sk_vm *a = start("EX"), *b = start("EEX");
+	char text[32];
+
+	(void)state;
+	assert_int_equal(sk_vm_console_write(b, "to b\nagain\n", 11), 11);
+	assert_int_equal(sk_vm_console_write(a, "to a\n", 5), 5);
+	assert_int_equal(finish(a).status, 42);
+	assert_int_equal(finish(b).status, 42);
+	assert_int_equal(read_console(a, text, sizeof(text) - 1), 5);
+	assert_string_equal(text, "to a\n");
+	assert_int_equal(read_console(b, text, sizeof(text) - 1), 11);
+	assert_string_equal(text, "to b\nagain\n");
+	sk_vm_destroy(a);
+	sk_vm_destroy(b);
+}
+
+/* One of four threads: two machines at once, each with its own words. */
+static void *run_pairs(void *arg)
+{
+	int rounds = *(const int *)arg;
+
+	for (int i = 0; i < rounds; i++) {
+		struct sk_vm *pair[2] = {start("EPX"), start("EPX")};
+		char text[32];
+
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(sk_vm_console_write(pair[k], k ? "one\n" : "two\n", 4), 4);
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(finish(pair[k]).status, 42);
+			assert_int_equal(read_console(pair[k], text, sizeof(text) - 1), 8);
+			assert_string_equal(text, k ? "one\nEPX\n" : "two\nEPX\n");
+			sk_vm_destroy(pair[k]);
+		}
+	}
+	return NULL;
+}
+
+static size_t count_descriptors(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void eight_machines_from_four_threads(void **state)
+{
+	const char *wanted = getenv("SKETE_TEST_ROUNDS");
+	int rounds = wanted ? atoi(wanted) : 5;
+	size_t before = count_descriptors();
+	pthread_t threads[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, run_pairs, &rounds), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(count_descriptors(), before);
+}
+
+static void expect_refusal(const struct sk_vm_config *config, int code, const char *words)
+{
+	struct sk_error err = {0};
+	struct sk_vm *vm = NULL;
+
+	assert_int_equal(sk_vm_create(&vm, config, &err), code);
+	assert_null(vm);
+	if (!strstr(err.message, words))
+		fail_msg("'%s' does not say '%s'", err.message, words);
+}
+
+static void bad_configurations_are_refused(void **state)
+{
+	size_t before = count_descriptors();
+	struct sk_vm_config config;
+
+	(void)state;
+	configure(&config, "X");
+	config.kernel_path = NULL;
+	expect_refusal(&config, -EINVAL, "no kernel");
+	config.kernel_path = "/nonexistent/kernel";
+	expect_refusal(&config, -ENOENT, "/nonexistent/kernel");
+	config.kernel_path = "/";
+	expect_refusal(&config, -EINVAL, "not a regular file");
+	config.kernel_path = "/etc/passwd";
+	expect_refusal(&config, -ENOEXEC, "/etc/passwd");
+	configure(&config, "X");
+	config.cpus = 0;
+	expect_refusal(&config, -EINVAL, "0 CPUs");
+	config.cpus = SK_VM_MAX_CPUS + 1;
+	expect_refusal(&config, -EINVAL, "65 CPUs");
+	configure(&config, "X");
+	config.memory_bytes = 512;
+	expect_refusal(&config, -EINVAL, "at least 1 MiB");
+	config.memory_bytes = UINT64_C(1) << 60;
+	expect_refusal(&config, -EINVAL, "more than");
+	configure(&config, "X");
+	config.initrd_path = "/nonexistent/initrd";
+	expect_refusal(&config, -ENOENT, "/nonexistent/initrd");
+	configure(&config, "X");
+	config.kvm_path = "/nonexistent/kvm";
+	expect_refusal(&config, -ENOENT, "/nonexistent/kvm");
+	configure(&config, "X");
+	config.struct_bytes = 0;
+	expect_refusal(&config, -EINVAL, "sk_vm_config_init");
+	sk_vm_destroy(NULL);
+	assert_int_equal(count_descriptors(), before);
+}
+
+static void calls_at_the_wrong_time_are_refused(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm;
+
+	(void)state;
+	configure(&config, "X");
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_wait(vm, 0, NULL), -EINVAL);
+	assert_int_equal(sk_vm_pause(vm), -EINVAL);
+	assert_int_equal(sk_vm_resume(vm), -EINVAL);
+	assert_int_equal(sk_vm_stop(vm), -EINVAL);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(sk_vm_start(vm, NULL), -EALREADY);
+	assert_int_equal(finish(vm).status, 42);
+	sk_vm_destroy(vm);
+}
+
+/* A caller compiled against an older library passes a shorter structure: the rest is default. */
+static void shorter_structures_of_older_callers_work(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm;
+
+	(void)state;
+	configure(&config, "X");
+	config.struct_bytes = offsetof(struct sk_vm_config, cpus);
+	config.cpus = 12345; /* behind the end: must not be looked at */
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(finish(vm).status, 42);
+	sk_vm_destroy(vm);
+}
+
+static void several_cpus_stop_and_reboot_together(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm;
+	char text[16];
+
+	(void)state;
+	/* The others wait for their start: they, too, must leave when the machine does. */
+	configure(&config, "PR");
+	config.cpus = 4;
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(read_console(vm, text, 9), 9);
+	assert_int_equal(sk_vm_pause(vm), 0);
+	assert_int_equal(sk_vm_resume(vm), 0);
+	assert_int_equal(sk_vm_stop(vm), 0);
+	sk_vm_destroy(vm);
+}
+
+static void no_console_means_no_port(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm;
+	char c;
+
+	(void)state;
+	configure(&config, "FX");
+	config.has_console = false;
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_console_fd(vm), -1);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(finish(vm).status, 42);
+	assert_int_equal(sk_vm_console_read(vm, &c, 1), 0);
+	assert_int_equal(sk_vm_console_write(vm, "x", 1), 0);
+	sk_vm_destroy(vm);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exit_status_is_exact),
+		cmocka_unit_test(debug_exit_is_as_in_qemu),
+		cmocka_unit_test(power_off_is_no_error),
+		cmocka_unit_test(triple_fault_is_reported_with_registers),
+		cmocka_unit_test(reset_starts_again_or_ends),
+		cmocka_unit_test(stop_ends_spinning_and_halted_guests),
+		cmocka_unit_test(pause_stops_the_guest_and_resume_continues),
+		cmocka_unit_test(flood_is_complete_for_a_slow_reader),
+		cmocka_unit_test(two_machines_have_their_own_consoles),
+		cmocka_unit_test(eight_machines_from_four_threads),
+		cmocka_unit_test(bad_configurations_are_refused),
+		cmocka_unit_test(calls_at_the_wrong_time_are_refused),
+		cmocka_unit_test(shorter_structures_of_older_callers_work),
+		cmocka_unit_test(several_cpus_stop_and_reboot_together),
+		cmocka_unit_test(no_console_means_no_port),
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: vm_test ACTOR\n");
+		return 2;
+	}
+	actor = argv[1];
+	if (access("/dev/kvm", R_OK | W_OK)) {
+		printf("1..0 # SKIP /dev/kvm is missing or not accessible\n");
+		return 0;
+	}
+	return cmocka_run_group_tests_name("vm", tests, NULL, NULL);
+}
