@@ -128,7 +128,7 @@ void guest_stop(struct guest *g)
 	sk_kvm_close(g->kvm);
 }
 
-static void crashed(struct guest *g, const char *why)
+void guest_fail(struct guest *g, const char *why)
 {
 	char regs[2048] = "";
 
@@ -184,7 +184,7 @@ static void handle_mmio(struct guest *g, const struct sk_kvm_exit *exit)
 	}
 }
 
-static void crashed_by(struct guest *g, const struct sk_kvm_exit *exit)
+static void fail_by_exit(struct guest *g, const struct sk_kvm_exit *exit)
 {
 	char why[128];
 
@@ -194,7 +194,7 @@ static void crashed_by(struct guest *g, const struct sk_kvm_exit *exit)
 	if (exit->kind == SK_KVM_EXIT_FAIL_ENTRY)
 		snprintf(why, sizeof(why), "entry refused, reason %#llx",
 			 (unsigned long long)exit->fail_entry.reason);
-	crashed(g, why);
+	guest_fail(g, why);
 }
 
 enum guest_event guest_run(struct guest *g)
@@ -217,10 +217,10 @@ enum guest_event guest_run(struct guest *g)
 			if (g->is_kickable)
 				return GUEST_KICKED;
 			if (sk_now_ns() > deadline_ns)
-				crashed(g, "no end");
+				guest_fail(g, "no end");
 			break;
 		default:
-			crashed_by(g, &exit);
+			fail_by_exit(g, &exit);
 		}
 	}
 }
@@ -240,7 +240,7 @@ void guest_settle(struct guest *g)
 		else if (exit.kind == SK_KVM_EXIT_MMIO)
 			handle_mmio(g, &exit);
 		else
-			crashed_by(g, &exit);
+			fail_by_exit(g, &exit);
 	}
 	sk_kvm_vcpu_set_immediate_exit(g->vcpu, false);
 }
@@ -255,7 +255,7 @@ void guest_expect(const struct guest_config *config, uint8_t status, const char 
 		char why[64];
 
 		snprintf(why, sizeof(why), "status %u instead of %u", g.status, status);
-		crashed(&g, why);
+		guest_fail(&g, why);
 	}
 	guest_stop(&g);
 }

@@ -66,6 +66,9 @@ enum guest_event guest_run(struct guest *g);
 /* Completes the last exit without running the guest, so that it can be saved. */
 void guest_settle(struct guest *g);
 
+/* Fails the test with @why and the guest's registers. */
+void guest_fail(struct guest *g, const char *why);
+
 /* Start, run to the end, stop; asserts status and text (NULL: any). */
 void guest_expect(const struct guest_config *config, uint8_t status, const char *text);
 
