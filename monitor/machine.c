@@ -6,7 +6,7 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
- * Ports:   0x60, 0x64 i8042 · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
+ * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
  *          pm and exit at the ports of their headers
  * GSIs:    4 serial · 5 power button
  */
@@ -138,6 +138,21 @@ static int create_i8042(struct machine *m, struct sk_error *err)
 			  "i8042 command", err);
 }
 
+static int create_rtc(struct machine *m, const struct sk_vm_config *c, struct sk_error *err)
+{
+	uint64_t low_bytes = SK_MIN(c->memory_bytes, SK_GMEM_X86_HOLE_START);
+	const struct sk_rtc_config config = {
+		.irq_fd = -1,
+		.ram_below_4g_bytes = low_bytes,
+		.ram_above_4g_bytes = c->memory_bytes - low_bytes,
+	};
+	int ret = sk_rtc_create(&m->rtc, &config, err);
+
+	if (ret)
+		return ret;
+	return sk_bus_add(m->pio, SK_RTC_PORT, SK_RTC_PORTS, &sk_rtc_ops, m->rtc, "rtc", err);
+}
+
 static int create_pm(struct machine *m, struct sk_error *err)
 {
 	struct sk_pm_config config = {
@@ -180,6 +195,7 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 	const struct sk_acpi_config config = {
 		.nr_cpus = c->cpus,
 		.has_pit = c->has_pit && c->irqchip == SK_VM_IRQCHIP_KERNEL,
+		.has_rtc = true,
 		.sleep_control = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_CONTROL},
 		.sleep_status = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_STATUS},
 		.s5_type = SK_PM_S5_TYPE,
@@ -306,6 +322,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = create_i8042(m, err);
 	if (ret)
 		return ret;
+	ret = create_rtc(m, &vm->config, err);
+	if (ret)
+		return ret;
 	ret = create_pm(m, err);
 	if (ret)
 		return ret;
@@ -345,6 +364,7 @@ void machine_destroy(struct machine *m)
 		sk_kvm_vcpu_destroy(m->vcpus[--m->nr_vcpus]);
 	sk_exit_destroy(m->exit);
 	sk_pm_destroy(m->pm);
+	sk_rtc_destroy(m->rtc);
 	sk_i8042_destroy(m->i8042);
 	sk_serial_destroy(m->serial);
 	sk_bus_destroy(m->mmio);

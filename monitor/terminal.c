@@ -14,10 +14,10 @@
 #define PREFIX_KEY 0x01 /* Ctrl-A */
 
 /*
- * The guard: a child in a session of its own, so that signals to our process group do not reach
- * it, that sleeps until its pipe closes. An orderly end sends a byte first: then the terminal is as
- * it was already, and somebody else may have changed it since. It keeps only two descriptors:
- * whoever reads what we print must not have to wait for the guard's end, too.
+ * The guard: a child in a session of its own, born with all signals blocked, so that nothing meant
+ * for us ends it, that sleeps until its pipe closes. An orderly end sends a byte first: then the
+ * terminal is as it was already, and somebody else may have changed it since. It keeps only two
+ * descriptors: whoever reads what we print must not have to wait for the guard's end, too.
  */
 _Noreturn static void guard(int pipe_fd, int terminal_fd, const struct termios *cooked)
 {
@@ -40,6 +40,7 @@ _Noreturn static void guard(int pipe_fd, int terminal_fd, const struct termios *
 
 int terminal_init(struct terminal *t, int fd, struct sk_error *err)
 {
+	sigset_t all, old;
 	int pipe_fds[2], ret;
 	pid_t pid;
 
@@ -51,17 +52,20 @@ int terminal_init(struct terminal *t, int fd, struct sk_error *err)
 		ret = -errno;
 		return sk_error_set(err, ret, "cannot create a pipe: %s", strerror(-ret));
 	}
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
+	ret = -errno;
+	if (pid == 0)
+		guard(pipe_fds[0], fd, &t->cooked);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
-		ret = -errno;
 		close(pipe_fds[0]);
 		close(pipe_fds[1]);
 		return sk_error_set(err, ret,
 				    "cannot start the process that would restore the terminal: %s",
 				    strerror(-ret));
 	}
-	if (pid == 0)
-		guard(pipe_fds[0], fd, &t->cooked);
 	close(pipe_fds[0]);
 	t->guard_fd = pipe_fds[1];
 	t->guard_pid = pid;

@@ -25,6 +25,7 @@
 #include <skete/dev/exit.h>
 #include <skete/dev/i8042.h>
 #include <skete/dev/pm.h>
+#include <skete/dev/rtc.h>
 #include <skete/dev/serial.h>
 #include <skete/gmem.h>
 #include <skete/kvm.h>
@@ -51,6 +52,7 @@ struct machine {
 	struct sk_bus *pio, *mmio;
 	struct sk_serial *serial;
 	struct sk_i8042 *i8042;
+	struct sk_rtc *rtc;
 	struct sk_pm *pm;
 	struct sk_exit *exit;
 	int serial_irq_fd, power_button_irq_fd;

@@ -173,15 +173,45 @@ def slow_reader_loses_nothing():
 
 
 class Terminal:
-    """A process whose controlling terminal is a new pseudo-terminal."""
+    """A job in the foreground of a new pseudo-terminal, whose session belongs to a shell of ours:
+    when the job dies, the terminal lives on, as a user's does."""
 
     def __init__(self, script, env=None, cwd="."):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            os.execve(SKETE, [SKETE, "run", "--memory", "4M", "--cmdline", script, ACTOR],
-                      env or os.environ)
+        news, self.news = os.pipe()[::-1]
+        done, self.done = os.pipe()
+        shell, self.fd = pty.fork()
+        if shell == 0:
+            os.close(self.done)
+            self.be_shell([SKETE, "run", "--memory", "4M", "--cmdline", script, ACTOR], env, cwd,
+                          news, done)
+        os.close(news)
+        os.close(done)
+        self.shell = shell
+        self.pid = int(os.read(self.news, 20))
         self.text = b""
+
+    @staticmethod
+    def be_shell(command, env, cwd, news, done):
+        def become_job():
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(0, os.getpid())
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+        job = subprocess.Popen(command, env=env, cwd=cwd, preexec_fn=become_job)
+        os.write(news, b"%d" % job.pid)
+        os.write(news, b"%4d" % job.wait())
+        os.read(done, 1)
+        os._exit(0)
+
+    def wait(self):
+        """The status of the job: negative if a signal ended it."""
+        return int(os.read(self.news, 4))
+
+    def close(self):
+        for fd in (self.done, self.news, self.fd):
+            os.close(fd)
+        os.waitpid(self.shell, 0)
 
     def is_raw(self):
         return not termios.tcgetattr(self.fd)[3] & termios.ICANON
@@ -192,10 +222,6 @@ class Terminal:
             if not select.select([self.fd], [], [], max(0, end - time.time()))[0]:
                 raise AssertionError(f"{words!r} does not come: {self.text!r}")
             self.text += os.read(self.fd, 4096)
-
-    def wait(self):
-        _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status)
 
     def wait_cooked(self):
         end = time.time() + LIMIT
@@ -213,7 +239,7 @@ def terminal_is_raw_only_while_the_guest_runs():
     t.read_until(b"\x03a\x01b\n")
     expect(t.wait(), 42, "status")
     expect(t.is_raw(), False, "raw mode afterwards")
-    os.close(t.fd)
+    t.close()
 
 
 def ctrl_a_keys():
@@ -224,7 +250,7 @@ def ctrl_a_keys():
     os.write(t.fd, b"\x01x")
     expect(t.wait(), 0, "status after Ctrl-A x")
     expect(t.is_raw(), False, "raw mode afterwards")
-    os.close(t.fd)
+    t.close()
 
 
 def descendants(mark):
@@ -252,7 +278,7 @@ def killed_at_any_moment_it_leaves_nothing():
             os.kill(t.pid, signal.SIGKILL)
             expect(t.wait(), -9, "status")
             t.wait_cooked()
-            os.close(t.fd)
+            t.close()
         end = time.time() + LIMIT
         while descendants(mark.encode()):
             if time.time() > end:
