@@ -4,7 +4,7 @@
 /*
  * The smallest monitor that can run the guests of this folder: one vCPU, one thread, a few ports
  * (guest.inc) and one MMIO register file. Failures are cmocka assertions with the guest's
- * registers; where /dev/kvm is missing the tests skip. Owner-thread only.
+ * registers. Where /dev/kvm is missing the whole program skips. Owner-thread only.
  */
 #ifndef SKETE_TESTS_GUESTS_HARNESS_H
 #define SKETE_TESTS_GUESTS_HARNESS_H
@@ -52,10 +52,13 @@ struct guest {
 	uint8_t mmio[16];    /* the register file at GUEST_MMIO_GPA */
 };
 
-/* Runs @tests as a cmocka group with the guest's code from the file argv[1]. */
+/*
+ * Runs @tests as a cmocka group with the guest's code from the file argv[1]. Without KVM it says
+ * why and skips all: with TAP by an empty plan, otherwise by status 77.
+ */
 int guest_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);
 
-/* Makes the VM, loads the code and sets the entry state; skips the test without KVM. */
+/* Makes the VM, loads the code and sets the entry state. */
 void guest_start(struct guest *g, const struct guest_config *config);
 /* Makes memory, VM and vCPU as guest_start() does, but neither loads nor enters. */
 void guest_create(struct guest *g, const struct guest_config *config);

@@ -19,7 +19,7 @@ start:	mov	$STACK_TOP, %rsp
 	xor	%ebx, %ebx
 	bt	$24, %ecx
 	jc	1f
-	end	77			/* this KVM has no TSC deadline */
+	end	77			/* no TSC deadline: the test fails */
 1:	set_msr	0x832, 0x40030
 	mfence
 	arm_deadline 1000000

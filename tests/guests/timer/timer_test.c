@@ -13,17 +13,8 @@ static void ticks(enum timer timer, enum sk_kvm_irqchip irqchip, const char *tex
 		.has_pit = irqchip == SK_KVM_IRQCHIP_KERNEL,
 		.entry = {.rdi = timer},
 	};
-	struct guest g;
 
-	guest_start(&g, &config);
-	assert_int_equal(guest_run(&g), GUEST_END);
-	if (g.status == 77) {
-		print_message("# skipped: this KVM has no TSC-deadline timer\n");
-		skip();
-	}
-	assert_int_equal(g.status, 9);
-	assert_string_equal(g.text, text);
-	guest_stop(&g);
+	guest_expect(&config, 9, text);
 }
 
 static void pit(void **state)
