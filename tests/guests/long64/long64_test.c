@@ -3,6 +3,8 @@
 
 #include "../harness.h"
 
+#include <signal.h>
+
 static const struct guest_config config = {.mode = SK_KVM_MODE_LONG, .entry = {.rsi = 0x12340}};
 
 static void ring0_runs(void **state)
@@ -90,6 +92,45 @@ static void halt_exits_without_a_local_apic(void **state)
 	guest_stop(&g);
 }
 
+static void addresses_are_translated_by_the_guests_tables(void **state)
+{
+	struct guest g;
+	gpa_t gpa = 0;
+
+	(void)state;
+	guest_start(&g, &config);
+	assert_int_equal(sk_kvm_vcpu_translate(g.vcpu, GUEST_CODE_GPA + 5, &gpa), 0);
+	assert_int_equal(gpa, GUEST_CODE_GPA + 5);
+	assert_int_equal(sk_kvm_vcpu_translate(g.vcpu, 8 * SK_GIB, &gpa), -EFAULT);
+	guest_stop(&g);
+}
+
+/* A signal that the thread blocks and the vCPU's mask lets through ends a run and stays pending. */
+static void a_blocked_signal_ends_a_run(void **state)
+{
+	const uint8_t forever[] = {0xeb, 0xfe}; /* jmp . */
+	const struct timespec now = {0};
+	sigset_t kick, blocked, before;
+	struct sk_kvm_exit exit;
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, &config);
+	assert_int_equal(sk_gmem_write(g.gm, GUEST_CODE_GPA, forever, sizeof(forever)), 0);
+	sigemptyset(&kick);
+	sigaddset(&kick, SIGUSR1);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &kick, &before), 0);
+	sigfillset(&blocked);
+	sigdelset(&blocked, SIGUSR1);
+	assert_int_equal(sk_kvm_vcpu_set_signal_mask(g.vcpu, &blocked), 0);
+	raise(SIGUSR1);
+	assert_int_equal(sk_kvm_vcpu_run(g.vcpu, &exit), 0);
+	assert_int_equal(exit.kind, SK_KVM_EXIT_INTR);
+	assert_int_equal(sigtimedwait(&kick, NULL, &now), SIGUSR1);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+	guest_stop(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +139,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_machines_live_side_by_side),
 		cmocka_unit_test(triple_fault_is_a_shutdown),
 		cmocka_unit_test(halt_exits_without_a_local_apic),
+		cmocka_unit_test(addresses_are_translated_by_the_guests_tables),
+		cmocka_unit_test(a_blocked_signal_ends_a_run),
 	};
 
 	return run_guest_tests(argc, argv, "long64", tests);

@@ -260,12 +260,50 @@ static void a_cpu_amid_io_is_busy(void **state)
 	guest_stop(&g);
 }
 
+/* A CPU that the guest has not started yet waits on, and another CPU's state is refused. */
+static void a_cpu_that_waits_still_waits(void **state)
+{
+	const struct guest_config config = {.mode = SK_KVM_MODE_LONG,
+					    .irqchip = SK_KVM_IRQCHIP_KERNEL};
+	static uint8_t bytes[STATE_BYTES];
+	struct sk_kvm_vcpu *first, *second;
+	uint32_t mp_state = 0;
+	struct sk_error err;
+	struct sk_writer w;
+	struct sk_reader r;
+	struct guest a, b;
+
+	(void)state;
+	guest_create(&a, &config);
+	guest_create(&b, &config);
+	assert_int_equal(sk_kvm_vcpu_create(&first, a.vm, 1, &err), 0);
+	assert_int_equal(sk_kvm_vcpu_create(&second, b.vm, 1, &err), 0);
+	assert_int_equal(sk_kvm_vcpu_set_firmware_state(first, &err), 0);
+	sk_writer_init(&w, bytes, sizeof(bytes));
+	assert_int_equal(sk_kvm_vcpu_save(first, &w, &err), 0);
+	sk_reader_init(&r, bytes, w.len_bytes);
+	assert_int_equal(sk_kvm_vcpu_restore(b.vcpu, &r, &err), -EINVAL);
+	assert_string_equal(err.message, "saved vCPU: it is number 1, not 0");
+	sk_reader_init(&r, bytes, w.len_bytes);
+	if (sk_kvm_vcpu_restore(second, &r, &err) < 0)
+		fail_msg("restore: %s", err.message);
+	assert_int_equal(sk_kvm_vcpu_get_mp_state(second, &mp_state), 0);
+	assert_int_equal(mp_state, KVM_MP_STATE_UNINITIALIZED);
+	sk_kvm_vcpu_destroy(first);
+	sk_kvm_vcpu_destroy(second);
+	guest_stop(&a);
+	guest_stop(&b);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(with_chips_in_kernel),	 cmocka_unit_test(with_split_irqchip),
-		cmocka_unit_test(without_irqchip),	 cmocka_unit_test(damaged_state_is_refused),
+		cmocka_unit_test(with_chips_in_kernel),
+		cmocka_unit_test(with_split_irqchip),
+		cmocka_unit_test(without_irqchip),
+		cmocka_unit_test(damaged_state_is_refused),
 		cmocka_unit_test(a_cpu_amid_io_is_busy),
+		cmocka_unit_test(a_cpu_that_waits_still_waits),
 	};
 
 	return run_guest_tests(argc, argv, "snapshot", tests);
