@@ -25,7 +25,7 @@ seen() {
 boot() {
 	local kernel=$1 cpus=$2 status=0 problems=() memory
 	timeout -k 5 100 "$SKETE" run --kernel "$kernel" --initrd "$WORK/initrd" --cpus "$cpus" \
-		--memory 512M --serial stdio --cmdline "console=ttyS0 panic=-1 word=over-there" \
+		--memory 512M --serial stdio --cmdline "console=ttyS0 quiet panic=-1 word=over-there" \
 		</dev/null >"$WORK/serial" 2>"$WORK/said" || status=$?
 	[ "$status" -eq 0 ] || problems+=("the monitor's status is $status")
 	[ "$(seen kernel)" = "Linux $release" ] || problems+=("the kernel is '$(seen kernel)', not $release")
