@@ -194,7 +194,8 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 	};
 	const struct sk_acpi_config config = {
 		.nr_cpus = c->cpus,
-		.has_pit = c->has_pit && c->irqchip == SK_VM_IRQCHIP_KERNEL,
+		/* KVM wires its PIT to pin 0 of the IOAPIC: there is nothing to override. */
+		.has_pit = false,
 		.has_rtc = true,
 		.sleep_control = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_CONTROL},
 		.sleep_status = {SK_ACPI_IO, SK_PM_PORT + SK_PM_SLEEP_STATUS},

@@ -223,7 +223,7 @@ struct sk_acpi_config {
 	uint32_t ioapic_gsi_base;
 
 	bool has_pic;	/* two 8259 */
-	bool has_pit;	/* IRQ 0 arrives at GSI 2, as KVM wires it */
+	bool has_pit;	/* IRQ 0 arrives at GSI 2, as on a PC; not so by KVM's default routes */
 	bool has_rtc;	/* CMOS clock: PNP0B00 at port 0x70, IRQ 8 */
 	bool has_i8042; /* a keyboard controller that answers: PNP0303 at 0x60 and 0x64, IRQ 1 */
 	const struct sk_acpi_irq_override *irq_overrides; /* besides that of the PIT */
