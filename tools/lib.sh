@@ -41,7 +41,8 @@ tree_files() {
 }
 
 # build_in FOLDER [MESON OPTION...]: a build of its own, kept between runs. A folder whose options
-# changed is made anew. The log is shown only if something fails.
+# changed is made anew. The log is shown only if something fails. With CONFIGURE_ONLY=1 nothing is
+# compiled; Meson then knows all there is to know about the tree.
 build_in() {
 	local dir=$1 log=$1.log
 	shift
@@ -52,7 +53,9 @@ build_in() {
 		meson setup "$dir" "$@" >"$log" 2>&1 || { cat "$log" >&2 && die "meson setup $dir $* failed"; }
 		echo "${CC:-} $*" >"$dir/options"
 	fi
-	ninja -C "$dir" >"$log" 2>&1 || {
+	local goal=all
+	[ -z "${CONFIGURE_ONLY:-}" ] || goal=build.ninja
+	ninja -C "$dir" "$goal" >"$log" 2>&1 || {
 		tail -n 60 "$log" >&2
 		die "the build in $dir failed; to see it again, type: ninja -C $dir"
 	}

@@ -30,12 +30,14 @@ def run(command, **kwargs):
         die(f"{command[0]} is missing; type: tools/install-packages build test")
 
 
-def build_in(folder, *options, cc=None):
+def build_in(folder, *options, cc=None, configure_only=False):
     """A build of its own below build/, as build_in of lib.sh makes it; returns its path."""
     command = 'set -euo pipefail; . tools/lib.sh; build_in "$@"'
     env = dict(os.environ)
     if cc:
         env["CC"] = cc
+    if configure_only:
+        env["CONFIGURE_ONLY"] = "1"
     done = run(["bash", "-c", command, os.path.join(TOP, "tools", NAME), folder, *options],
                cwd=TOP, env=env)
     if done.returncode:
