@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Skete authors
 #
@@ -7,7 +7,7 @@
 # its methods.
 #
 #   iasl_test.sh DUMP_TABLES
-set -u
+set -uo pipefail
 
 dump_tables=$1
 dir=$(mktemp -d) || exit 99

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* Rings doorbells: a port that is matched by value, an MMIO register of any width. */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code64
 	.globl	start

@@ -5,7 +5,7 @@
  * Takes three interrupts, asking the test for each. rdi 1: line 5 of the PIC; 2: messages to the
  * local APIC, vector 0x31; 3: an NMI.
  */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code64
 	.globl	start

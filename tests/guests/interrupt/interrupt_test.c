@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-#include "../harness.h"
+#include "harness.h"
 
 #define MSI_GSI SK_KVM_NR_PINS /* the first that is not a pin */
 

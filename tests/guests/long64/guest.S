@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* 64-bit ring 0: the registers of the entry state, 64-bit arithmetic and MMIO, CPUID, an exception. */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code64
 	.globl	start

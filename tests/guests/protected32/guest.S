@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* 32-bit protected mode without paging: the registers of the entry state, flat memory, MMIO. */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code32
 	.globl	start

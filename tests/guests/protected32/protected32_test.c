@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-#include "../harness.h"
+#include "harness.h"
 
 static const struct guest_config config = {
 	.mode = SK_KVM_MODE_PROTECTED,

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* 16-bit real mode: segments, a loop, a software interrupt, port input, string output. */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code16
 	.globl	start

@@ -6,7 +6,7 @@
  * 2: end with dil), makes a syscall, and is protected: privileged and invalid instructions and a
  * bad address become exceptions. The text says in which ring the syscall's handler ran.
  */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code64
 	.globl	start

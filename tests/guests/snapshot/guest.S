@@ -8,7 +8,7 @@
  * rdi bit 0: TSC-deadline timer of the local APIC; bit 1: PIT through the PIC; bit 2: AVX, which the
  * test has enabled (CR4.OSXSAVE, XCR0). What goes wrong sets a bit in `failures`.
  */
-#include "../guest.inc"
+#include "guest.inc"
 
 #define CHECKSUM  (RESULTS + 0x00)
 #define CHUNKS	  (RESULTS + 0x08)	/* of 100,000 steps each */

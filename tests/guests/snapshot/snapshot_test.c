@@ -3,7 +3,7 @@
 
 /* A running guest is saved at moments it does not choose and continued in another VM. */
 
-#include "../harness.h"
+#include "harness.h"
 
 #include <stdio.h>
 

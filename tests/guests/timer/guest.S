@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* Takes five timer interrupts. rdi 1: the PIT; 2: TSC deadline; 3: the local APIC, periodic. */
-#include "../guest.inc"
+#include "guest.inc"
 
 	.code64
 	.globl	start

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-#include "../harness.h"
+#include "harness.h"
 
 enum timer { PIT = 1, DEADLINE = 2, PERIODIC = 3 };
 
