@@ -26,6 +26,7 @@ struct run {
 	struct sk_log log;
 	struct sk_vm *vm;
 	struct pump *pump;
+	char *cmdline;
 	int signal_fd;
 	int file_fd; /* of --serial FILE or pty; -1: none */
 	uint64_t start_ns;
@@ -121,7 +122,7 @@ static void configure(const struct run *run, struct sk_vm_config *config)
 	sk_vm_config_init(config, sizeof(*config));
 	config->kernel_path = o->kernel;
 	config->initrd_path = o->initrd;
-	config->cmdline = o->cmdline;
+	config->cmdline = run->cmdline;
 	config->boot = boots[o->boot];
 	config->cpus = (uint32_t)o->cpus;
 	config->memory_bytes = o->memory_bytes;
@@ -134,6 +135,37 @@ static void configure(const struct run *run, struct sk_vm_config *config)
 	config->has_reboot = o->has_reboot;
 	config->has_console = o->serial.kind != CLI_SERIAL_NONE;
 	config->log = &run->log;
+}
+
+/*
+ * The guest program's arguments follow " -- " on the command line, where Linux passes them on to
+ * init; one with a blank in it stands in double quotes, as Linux reads them. *@out is the caller's
+ * to free, after an error, too.
+ */
+static int build_cmdline(const struct cli_options *o, char **out, struct sk_error *err)
+{
+	const char *separator = o->cmdline ? " -- " : "-- ";
+	size_t len;
+	FILE *file = open_memstream(out, &len);
+
+	if (!file)
+		return sk_error_set(err, -ENOMEM, "no memory for the command line");
+	fputs(o->cmdline ? o->cmdline : "", file);
+	for (size_t i = 0; i < o->arg.nr; i++) {
+		const char *arg = o->arg.items[i];
+		const char *quote = !*arg || strpbrk(arg, " \t\n") ? "\"" : "";
+
+		if (strchr(arg, '"')) {
+			fclose(file);
+			return sk_error_set(
+				err, -EINVAL,
+				"the argument '%s' has a double quote, which a kernel's "
+				"command line cannot carry",
+				arg);
+		}
+		fprintf(file, "%s%s%s%s", i ? " " : separator, quote, arg, quote);
+	}
+	return fclose(file) ? sk_error_set(err, -ENOMEM, "no memory for the command line") : 0;
 }
 
 static int open_pty(struct run *run, struct sk_error *err)
@@ -235,26 +267,53 @@ static int status_of(struct run *run)
 	return CLI_EXIT_OK;
 }
 
-static void say_times(struct run *run)
+static const char *end_name(enum sk_vm_end end)
+{
+	static const char *const names[] = {
+		[SK_VM_RUNNING] = "running", [SK_VM_POWERED_OFF] = "powered-off",
+		[SK_VM_RESET] = "reset",     [SK_VM_EXITED] = "exited",
+		[SK_VM_STOPPED] = "stopped", [SK_VM_CRASHED] = "crashed",
+		[SK_VM_FAILED] = "failed",
+	};
+
+	return names[end];
+}
+
+/* With -v in words, with --json as the last line of standard error. */
+static void report_end(struct run *run, int status)
 {
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
+	struct sk_vm_result result = {0};
 	uint64_t now_ns = sk_now_ns();
+	double set_up_ms, ran_s;
 
 	sk_vm_stats(run->vm, &stats);
+	(void)!sk_vm_wait(run->vm, 0, &result);
+	set_up_ms = (double)(stats.first_run_ns - run->start_ns) / 1e6;
+	ran_s = (double)(now_ns - stats.first_run_ns) / 1e9;
 	sk_logf(&run->log, SK_LOG_INFO,
 		"set up in %.2f ms, ran for %.3f s, %llu exits (%llu port I/O, %llu MMIO, %llu to "
 		"nobody), %llu reboots",
-		(double)(stats.first_run_ns - run->start_ns) / 1e6,
-		(double)(now_ns - stats.first_run_ns) / 1e9, (unsigned long long)stats.exits,
+		set_up_ms, ran_s, (unsigned long long)stats.exits,
 		(unsigned long long)stats.pio_exits, (unsigned long long)stats.mmio_exits,
 		(unsigned long long)stats.unclaimed_accesses, (unsigned long long)stats.reboots);
+	if (run->options->is_json)
+		fprintf(stderr,
+			"{\"end\": \"%s\", \"guest_status\": %u, \"exit_status\": %d, "
+			"\"set_up_ms\": %.3f, \"ran_s\": %.3f, \"exits\": %llu, \"pio_exits\": %llu, "
+			"\"mmio_exits\": %llu, \"unclaimed_accesses\": %llu, \"reboots\": %llu}\n",
+			end_name(result.end), result.status, status, set_up_ms, ran_s,
+			(unsigned long long)stats.exits, (unsigned long long)stats.pio_exits,
+			(unsigned long long)stats.mmio_exits,
+			(unsigned long long)stats.unclaimed_accesses,
+			(unsigned long long)stats.reboots);
 }
 
 /* The machine exists: connect it, run it, and say how it ended. */
 static int run_machine(struct run *run)
 {
 	struct sk_error err;
-	int ret;
+	int ret, status;
 
 	ret = open_console(run, &err);
 	if (ret)
@@ -265,12 +324,14 @@ static int run_machine(struct run *run)
 		return fail(run, CLI_EXIT_FAILED, &err);
 	ret = pump_run(run->pump, &err);
 	terminal_restore(&run->terminal);
-	say_times(run);
 	if (ret > 0)
-		return CLI_EXIT_SIGNAL_BASE + ret;
-	if (ret < 0 && ret != -ECANCELED)
-		return fail(run, CLI_EXIT_FAILED, &err);
-	return status_of(run);
+		status = CLI_EXIT_SIGNAL_BASE + ret;
+	else if (ret < 0 && ret != -ECANCELED)
+		status = fail(run, CLI_EXIT_FAILED, &err);
+	else
+		status = status_of(run);
+	report_end(run, status);
+	return status;
 }
 
 static int run_with_pump(struct run *run)
@@ -284,6 +345,8 @@ static int run_with_pump(struct run *run)
 			 ? terminal_init(&run->terminal, STDIN_FILENO, &err)
 			 : 0;
 	if (status || open_signals(run, &err))
+		return fail(run, CLI_EXIT_FAILED, &err);
+	if (build_cmdline(run->options, &run->cmdline, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	configure(run, &config);
 	status = sk_vm_create(&run->vm, &config, &err);
@@ -320,6 +383,7 @@ int run_command(const struct cli_options *options)
 	terminal_fini(&run.terminal);
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
+	free(run.cmdline);
 	free(run.pump);
 	return status;
 }

@@ -114,7 +114,8 @@ const struct cli_option cli_options_table[] = {
 		.group = GROUP_BOOT,
 		.flags = CLI_REPEAT | CLI_TAIL,
 		.brief = "An argument for the guest program",
-		.detail = "What stands after \"--\" is added to these.",
+		.detail = "What stands after \"--\" is added to these. They follow \" -- \" on the "
+			  "kernel's command line, where Linux takes the arguments of init from.",
 	},
 	{
 		.name = "cpus",
@@ -250,6 +251,7 @@ const struct cli_option cli_options_table[] = {
 		.commands = ON(CLI_RUN) | ON(CLI_DOCTOR) | ON(CLI_VERSION),
 		.group = GROUP_PROGRAM,
 		.brief = "Print reports as JSON",
+		.detail = "For run: how the machine ended, as the last line of standard error.",
 	},
 	{
 		.name = "verbose",

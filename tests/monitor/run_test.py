@@ -5,6 +5,7 @@
 
 usage: run_test.py SKETE ACTOR      (the guest of tests/vm; prints TAP)
 """
+import json
 import os
 import pty
 import random
@@ -27,7 +28,8 @@ def skete(*args, stdin=b"", env=None):
 
 
 def guest(script, *args, **kw):
-    return skete("run", "--memory", "4M", "--cmdline", script, *args, ACTOR, **kw)
+    image = () if ACTOR in args else (ACTOR,)
+    return skete("run", "--memory", "4M", "--cmdline", script, *args, *image, **kw)
 
 
 def expect(got, want, what):
@@ -318,6 +320,21 @@ def configuration_round_trip():
         expect(skete("run", "--config", file.name), (42, "PX\n", ""), "run from its own dry run")
 
 
+def arguments_follow_on_the_command_line():
+    line = 'PX -- --verbose "two words" ""\n'
+    expect(guest("PX", ACTOR, "--", "--verbose", "two words", "")[1], line, "command line")
+    expect(skete("run", "--memory", "4M", ACTOR, "--", "PX")[:2], (42, "-- PX\n"), "no --cmdline")
+    refuse(125, ["double quote"], ACTOR, "--", 'a"b')
+
+
+def the_end_as_json():
+    status, _, err = guest("PX", "--json")
+    report = json.loads(err.strip().split("\n")[-1])
+    expect((status, report["end"], report["guest_status"], report["exit_status"]),
+           (42, "exited", 42, 42), "report")
+    expect(report["pio_exits"] > 3 and report["set_up_ms"] > 0, True, "figures")
+
+
 def closed_standard_output_is_no_hang():
     process = start("FFFFS")
     process.stdout.close()
@@ -331,7 +348,8 @@ TESTS = [
     serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
     slow_reader_loses_nothing, terminal_is_raw_only_while_the_guest_runs, ctrl_a_keys,
     killed_at_any_moment_it_leaves_nothing, no_permission_names_the_group,
-    configuration_round_trip, closed_standard_output_is_no_hang,
+    configuration_round_trip,
+    arguments_follow_on_the_command_line, the_end_as_json, closed_standard_output_is_no_hang,
 ]
 
 
