@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The Skete authors
 """`skete run` as its user sees it: exit statuses, messages, pipes, signals, the terminal.
 
-usage: run_test.py SKETE ACTOR      (the guest of tests/vm; prints TAP)
+usage: run_test.py SKETE ACTOR MULTIBOOT32 MULTIBOOT64      (the guests of tests/vm; prints TAP)
 """
 import json
 import os
@@ -18,7 +18,7 @@ import tempfile
 import termios
 import time
 
-SKETE, ACTOR = map(os.path.abspath, sys.argv[1:3])
+SKETE, ACTOR, *MULTIBOOT = map(os.path.abspath, sys.argv[1:5])
 LIMIT = 60  # seconds; only a hang takes that long
 
 
@@ -311,6 +311,24 @@ def no_permission_names_the_group():
     expect_in("group", done.stderr)
 
 
+def multiboot_kernels_boot():
+    with tempfile.NamedTemporaryFile("w") as module:
+        module.write("the content")
+        module.flush()
+        for image in MULTIBOOT:
+            status, out, err = skete("run", "--memory", "16M", "--initrd", module.name,
+                                     "--cmdline", "a line", image)
+            expect((status, err), (42, ""), image)
+            lines = dict(line.split(" ", 1) for line in out.strip().split("\n"))
+            expect_in("kete", lines["loader"])
+            expect_in("a line", lines["line"])
+            expect(lines["module"].split("=")[1], "the content", "module")
+            expect_in(os.path.basename(module.name), lines["module"])
+            ram_kib = int(lines["ram"], 16)
+            # 16 MiB less the legacy hole from 639 KiB to 1 MiB.
+            expect(16384 - 385 - 4 <= ram_kib <= 16384 - 384, True, f"{ram_kib} KiB of RAM")
+
+
 def configuration_round_trip():
     status, out, _ = skete("run", "--memory", "4M", "--cmdline", "PX", "--dry-run", ACTOR)
     expect(status, 0, "dry run")
@@ -348,7 +366,7 @@ TESTS = [
     serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
     slow_reader_loses_nothing, terminal_is_raw_only_while_the_guest_runs, ctrl_a_keys,
     killed_at_any_moment_it_leaves_nothing, no_permission_names_the_group,
-    configuration_round_trip,
+    multiboot_kernels_boot, configuration_round_trip,
     arguments_follow_on_the_command_line, the_end_as_json, closed_standard_output_is_no_hang,
 ]
 
