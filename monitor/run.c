@@ -287,7 +287,7 @@ static void report_end(struct run *run, int status)
 	uint64_t now_ns = sk_now_ns();
 	double set_up_ms, ran_s;
 
-	sk_vm_stats(run->vm, &stats);
+	sk_vm_get_stats(run->vm, &stats);
 	(void)!sk_vm_wait(run->vm, 0, &result);
 	set_up_ms = (double)(stats.first_run_ns - run->start_ns) / 1e6;
 	ran_s = (double)(now_ns - stats.first_run_ns) / 1e9;

@@ -509,7 +509,7 @@ int sk_vm_press_power_button(struct sk_vm *vm)
 	return ret;
 }
 
-void sk_vm_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
+void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
 {
 	struct sk_vm_stats s = {.struct_bytes = SK_MIN(stats->struct_bytes, sizeof(s))};
 

@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 	struct sk_error err;
 	struct sk_vm *vm;
 	char text[4096];
+	int is_running;
 	size_t n;
 
 	sk_vm_config_init(&config, sizeof(config));
@@ -30,10 +31,11 @@ int main(int argc, char **argv)
 				       {.fd = sk_vm_exit_fd(vm), .events = POLLIN}};
 
 		poll(fds, 2, -1);
+		is_running = sk_vm_wait(vm, 0, &result); /* before the last look at the console */
 		while ((n = sk_vm_console_read(vm, text, sizeof(text))) > 0)
 			for (size_t i = 0; i < n; i++)
 				putchar(toupper((unsigned char)text[i]));
-	} while (sk_vm_wait(vm, 0, &result));
+	} while (is_running);
 	printf("end %d, status %u\n%s", result.end, result.status, sk_vm_report(vm));
 	sk_vm_destroy(vm);
 	return result.end == SK_VM_POWERED_OFF ? 0 : 1;

@@ -125,7 +125,7 @@ static void reset_starts_again_or_ends(void **state)
 	/* Ten lives, each of which prints its command line; no output is lost at a reboot. */
 	assert_int_equal(read_console(vm, text, 30), 30);
 	assert_string_equal(text, "PR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\nPR\n");
-	sk_vm_stats(vm, &stats);
+	sk_vm_get_stats(vm, &stats);
 	assert_true(stats.reboots >= 9);
 	assert_int_equal(sk_vm_stop(vm), 0);
 	assert_int_equal(finish(vm).end, SK_VM_STOPPED);
@@ -167,9 +167,9 @@ static void pause_stops_the_guest_and_resume_continues(void **state)
 	(void)state;
 	assert_int_equal(sk_vm_pause(vm), 0);
 	assert_int_equal(sk_vm_pause(vm), 0);
-	sk_vm_stats(vm, &before);
+	sk_vm_get_stats(vm, &before);
 	assert_int_equal(sk_vm_wait(vm, 50, NULL), -ETIMEDOUT);
-	sk_vm_stats(vm, &after);
+	sk_vm_get_stats(vm, &after);
 	assert_int_equal(before.exits, after.exits);
 	assert_int_equal(sk_vm_resume(vm), 0);
 	assert_int_equal(sk_vm_resume(vm), 0);

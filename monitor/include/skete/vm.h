@@ -26,6 +26,10 @@
 
 #include <skete/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sk_vm;
 
 enum sk_vm_boot { SK_VM_BOOT_AUTO, SK_VM_BOOT_PVH, SK_VM_BOOT_LINUX64, SK_VM_BOOT_MULTIBOOT };
@@ -150,6 +154,10 @@ struct sk_vm_stats {
 	uint64_t reboots;
 };
 
-SK_API void sk_vm_stats(struct sk_vm *vm, struct sk_vm_stats *stats);
+SK_API void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

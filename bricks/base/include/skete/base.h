@@ -19,6 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SK_MUST_CHECK		 __attribute__((warn_unused_result))
 #define SK_PRINTF(f, a)		 __attribute__((format(printf, f, a)))
 #define SK_API			 __attribute__((visibility("default")))
@@ -210,5 +214,9 @@ uint16_t sk_get_u16(struct sk_reader *r);
 uint32_t sk_get_u32(struct sk_reader *r);
 uint64_t sk_get_u64(struct sk_reader *r);
 void sk_get_bytes(struct sk_reader *r, void *data, size_t len_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
