@@ -6,6 +6,7 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
+ * MMIO:    0xfec00000 IOAPIC, in KVM or ours
  * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
  *          pm and exit at the ports of their headers
  * GSIs:    4 serial · 5 power button
@@ -93,11 +94,10 @@ static int create_irq(struct machine *m, int *fd, uint32_t gsi, const char *whos
 	if (*fd < 0)
 		return sk_error_set(err, *fd, "cannot create an eventfd for the %s: %s", whose,
 				    strerror(-*fd));
-	ret = sk_kvm_vm_attach_irqfd(m->kvm_vm, *fd, gsi, -1);
+	ret = irqchip_attach(m, *fd, gsi, err);
 	if (ret)
-		return sk_error_set(err, ret, "cannot connect the interrupt of the %s: %s", whose,
-				    strerror(-ret));
-	return 0;
+		sk_error_prefix(err, "the interrupt of the %s", whose);
+	return ret;
 }
 
 static int create_serial(struct machine *m, struct sk_vm *vm, struct sk_error *err)
@@ -317,6 +317,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = create_buses(m, err);
 	if (ret)
 		return ret;
+	ret = irqchip_create(m, vm->config.log, err);
+	if (ret)
+		return ret;
 	ret = create_serial(m, vm, err);
 	if (ret)
 		return ret;
@@ -368,6 +371,7 @@ void machine_destroy(struct machine *m)
 	sk_rtc_destroy(m->rtc);
 	sk_i8042_destroy(m->i8042);
 	sk_serial_destroy(m->serial);
+	irqchip_destroy(m);
 	sk_bus_destroy(m->mmio);
 	sk_bus_destroy(m->pio);
 	sk_kvm_vm_destroy(m->kvm_vm);

@@ -118,6 +118,10 @@ static void handle_exit(struct vcpu_thread *t, struct machine *m, const struct s
 	case SK_KVM_EXIT_INTR:
 		consume_kicks();
 		break;
+	case SK_KVM_EXIT_IOAPIC_EOI:
+		/* Only where the IOAPIC is ours, and only for level-triggered interrupts. */
+		sk_ioapic_eoi(m->ioapic, exit->eoi.vector);
+		break;
 	default:
 		handle_rare_exit(t, exit);
 		break;

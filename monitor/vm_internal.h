@@ -7,6 +7,7 @@
  *   vm.c       the public calls, and the life of the machine: start, pause, reboot, end
  *   vcpu.c     the thread of a vCPU and its exits
  *   machine.c  composition: builds the machine out of bricks, and takes it down again
+ *   irqchip.c  where the interrupts of its devices go
  *   console.c  the host's end of the serial port, which outlives a reboot
  *   report.c   what is said about a guest that crashed
  *
@@ -24,6 +25,7 @@
 #include <skete/bus.h>
 #include <skete/dev/exit.h>
 #include <skete/dev/i8042.h>
+#include <skete/dev/ioapic.h>
 #include <skete/dev/pm.h>
 #include <skete/dev/rtc.h>
 #include <skete/dev/serial.h>
@@ -50,6 +52,8 @@ struct machine {
 	struct sk_gmem *gm;
 	struct sk_kvm_vm *kvm_vm;
 	struct sk_bus *pio, *mmio;
+	struct sk_ioapic *ioapic;    /* NULL: KVM has one */
+	struct sk_kvm_routes routes; /* of the IOAPIC's pins, guarded by its lock */
 	struct sk_serial *serial;
 	struct sk_i8042 *i8042;
 	struct sk_rtc *rtc;
@@ -106,6 +110,14 @@ struct sk_vm {
 /* machine.c: builds vm->config. The memory is fresh; nothing runs yet. */
 int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err) SK_MUST_CHECK;
 void machine_destroy(struct machine *machine);
+
+/*
+ * irqchip.c. create does nothing if the IOAPIC is KVM's; the VM and the buses exist. attach lets
+ * the signals of @fd (an eventfd, borrowed until the end of the VM) be edges at @gsi.
+ */
+int irqchip_create(struct machine *m, const struct sk_log *log, struct sk_error *err) SK_MUST_CHECK;
+int irqchip_attach(struct machine *m, int fd, uint32_t gsi, struct sk_error *err) SK_MUST_CHECK;
+void irqchip_destroy(struct machine *m);
 
 /* vcpu.c: the main function of a vCPU's thread; @arg is a struct vcpu_thread. */
 void *vcpu_thread_main(void *arg);
