@@ -3,7 +3,9 @@
 # SPDX-FileCopyrightText: The Skete authors
 """`skete run` as its user sees it: exit statuses, messages, pipes, signals, the terminal.
 
-usage: run_test.py SKETE ACTOR MULTIBOOT32 MULTIBOOT64      (the guests of tests/vm; prints TAP)
+usage: run_test.py SKETE ACTOR MULTIBOOT32 MULTIBOOT64 [OPTION...]
+
+The guests are those of tests/vm; the options are given to every `skete run`. Prints TAP.
 """
 import json
 import os
@@ -19,6 +21,7 @@ import termios
 import time
 
 SKETE, ACTOR, *MULTIBOOT = map(os.path.abspath, sys.argv[1:5])
+RUN = ["run", *sys.argv[5:]]
 LIMIT = 60  # seconds; only a hang takes that long
 
 
@@ -29,7 +32,7 @@ def skete(*args, stdin=b"", env=None):
 
 def guest(script, *args, **kw):
     image = () if ACTOR in args else (ACTOR,)
-    return skete("run", "--memory", "4M", "--cmdline", script, *args, *image, **kw)
+    return skete(*RUN, "--memory", "4M", "--cmdline", script, *args, *image, **kw)
 
 
 def expect(got, want, what):
@@ -64,7 +67,7 @@ def crash_report_comes_once():
 
 
 def refuse(status, words, *args):
-    got, out, err = skete("run", *args)
+    got, out, err = skete(*RUN, *args)
     expect((got, out), (status, ""), " ".join(args))
     expect_one_sentence(err)
     for word in words:
@@ -113,7 +116,7 @@ def serial_goes_where_it_is_told():
 
 
 def serial_on_a_pty():
-    process = subprocess.Popen([SKETE, "run", "--memory", "4M", "--serial", "pty", "--cmdline", "EX",
+    process = subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--serial", "pty", "--cmdline", "EX",
                                 ACTOR], stderr=subprocess.PIPE, text=True)
     path = re.search(r"/dev/pts/\d+", process.stderr.readline())[0]
     fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -128,7 +131,7 @@ def serial_on_a_pty():
 
 
 def start(script, *args, **kw):
-    return subprocess.Popen([SKETE, "run", "--memory", "4M", "--cmdline", script, *args, ACTOR],
+    return subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--cmdline", script, *args, ACTOR],
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, bufsize=0, **kw)
 
@@ -184,7 +187,7 @@ class Terminal:
         shell, self.fd = pty.fork()
         if shell == 0:
             os.close(self.done)
-            self.be_shell([SKETE, "run", "--memory", "4M", "--cmdline", script, ACTOR], env, cwd,
+            self.be_shell([SKETE, *RUN, "--memory", "4M", "--cmdline", script, ACTOR], env, cwd,
                           news, done)
         os.close(news)
         os.close(done)
@@ -303,7 +306,7 @@ def no_permission_names_the_group():
         for file in (SKETE, ACTOR):
             subprocess.check_call(["cp", file, folder])
         program, image = (f"{folder}/{os.path.basename(f)}" for f in (SKETE, ACTOR))
-        done = subprocess.run([program, "run", image], capture_output=True, timeout=LIMIT,
+        done = subprocess.run([program, *RUN, image], capture_output=True, timeout=LIMIT,
                               stdin=subprocess.DEVNULL, preexec_fn=become_nobody, text=True)
     expect(done.returncode, 125, "status")
     expect_one_sentence(done.stderr)
@@ -316,7 +319,7 @@ def multiboot_kernels_boot():
         module.write("the content")
         module.flush()
         for image in MULTIBOOT:
-            status, out, err = skete("run", "--memory", "16M", "--initrd", module.name,
+            status, out, err = skete(*RUN, "--memory", "16M", "--initrd", module.name,
                                      "--cmdline", "a line", image)
             expect((status, err), (42, ""), image)
             lines = dict(line.split(" ", 1) for line in out.strip().split("\n"))
@@ -330,18 +333,18 @@ def multiboot_kernels_boot():
 
 
 def configuration_round_trip():
-    status, out, _ = skete("run", "--memory", "4M", "--cmdline", "PX", "--dry-run", ACTOR)
+    status, out, _ = skete(*RUN, "--memory", "4M", "--cmdline", "PX", "--dry-run", ACTOR)
     expect(status, 0, "dry run")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(out)
         file.flush()
-        expect(skete("run", "--config", file.name), (42, "PX\n", ""), "run from its own dry run")
+        expect(skete(*RUN, "--config", file.name), (42, "PX\n", ""), "run from its own dry run")
 
 
 def arguments_follow_on_the_command_line():
     line = 'PX -- --verbose "two words" ""\n'
     expect(guest("PX", ACTOR, "--", "--verbose", "two words", "")[1], line, "command line")
-    expect(skete("run", "--memory", "4M", ACTOR, "--", "PX")[:2], (42, "-- PX\n"), "no --cmdline")
+    expect(skete(*RUN, "--memory", "4M", ACTOR, "--", "PX")[:2], (42, "-- PX\n"), "no --cmdline")
     refuse(125, ["double quote"], ACTOR, "--", 'a"b')
 
 
