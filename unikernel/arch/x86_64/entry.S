@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * Ring 3: where the shim continues a thread that an interrupt, a fault or a `syscall` instruction
+ * stopped, and the way back. No privileged instruction, and no touch of the thread's own stack,
+ * which may be not backed yet: registers are pushed into its struct thread instead.
+ */
+#include "layout.h"
+
+	.text
+	.macro save_regs	/* rsp: the top of a struct regs; leaves rsp at its bottom */
+	pushq %gs:CPU_UP_RSP
+	pushq %gs:CPU_UP_RFLAGS
+	push %rax
+	push %rcx
+	push %rdx
+	push %rbx
+	push %rbp
+	push %rsi
+	push %rdi
+	push %r8
+	push %r9
+	push %r10
+	push %r11
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	pushq %gs:CPU_UP_RIP
+	cld
+	.endm
+
+	.macro restore_regs	/* rsp: behind the rip of a struct regs */
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %r11
+	pop %r10
+	pop %r9
+	pop %r8
+	pop %rdi
+	pop %rsi
+	pop %rbp
+	pop %rbx
+	pop %rdx
+	pop %rcx
+	pop %rax
+	popfq
+	pop %rsp
+	.endm
+
+	.globl upcall_entry, upcall_restart, exit_window, exit_window_end
+upcall_entry:	/* an interrupt; the mask is set */
+	mov %gs:CPU_REGS_TOP, %rsp
+	save_regs
+	lea exit_window_end(%rip), %rax
+	cmp %rax, (%rsp)
+	jne upcall_restart
+	mov %gs:CPU_RESUME_RIP, %rax	/* it had just been resumed: finish that */
+	mov %rax, (%rsp)
+upcall_restart:
+	mov %gs:CPU_STACK_TOP, %rsp
+	call upcall_c			/* may resume another thread instead of returning */
+	mov %rax, %rdi
+resume_full:	/* rdi: struct regs */
+	mov REGS_RIP(%rdi), %rax
+	mov %rax, %gs:CPU_RESUME_RIP
+exit_window:	/* an interrupt from here on restarts above, so that none is left pending */
+	cmpl $0, %gs:CPU_PENDING
+	jne upcall_restart
+	lea 8(%rdi), %rsp
+	restore_regs
+	movl $0, %gs:CPU_MASK
+exit_window_end:
+	jmp *%gs:CPU_RESUME_RIP
+
+	.globl fault_entry
+fault_entry:	/* an exception; the mask is set, its former value is in fault_mask */
+	cmpl $0, %gs:CPU_IN_FAULT
+	jne 3f
+	cmpl $0, %gs:CPU_FAULT_MASK
+	jne 1f
+	mov %gs:CPU_REGS_TOP, %rsp
+	jmp 2f
+1:	mov %gs:CPU_NESTED_TOP, %rsp
+2:	save_regs
+	mov %rsp, %rdi
+	mov %rsp, %rbx
+	movl $1, %gs:CPU_IN_FAULT
+	mov %gs:CPU_FAULT_STACK, %rsp
+	call fault_c
+	movl $0, %gs:CPU_IN_FAULT
+	cmpl $0, %gs:CPU_FAULT_MASK
+	je upcall_restart
+	mov REGS_RIP(%rbx), %rax	/* the kernel, masked: back to it, still masked */
+	mov %rax, %gs:CPU_NESTED_RIP
+	lea 8(%rbx), %rsp
+	restore_regs
+	jmp *%gs:CPU_NESTED_RIP
+3:	mov %gs:CPU_STACK_TOP, %rsp
+	call fault_twice
+
+	.globl syscall_entry
+syscall_entry:	/* a `syscall` instruction: number in rax, return address in rcx, flags in r11 */
+	lea -128(%rsp), %rsp
+	push %rbp
+	mov %rsp, %rbp
+	push %r11
+	push %rcx
+	push %rdi
+	push %rsi
+	push %rdx
+	push %r10
+	push %r8
+	push %r9
+	sub xsave_bytes(%rip), %rsp	/* the vector registers survive a system call */
+	and $-64, %rsp
+	mov %rax, %r11
+	mov %rdx, %r10
+	xor %eax, %eax
+	.irp offset, 0, 8, 16, 24, 32, 40, 48, 56
+	mov %rax, 512 + \offset(%rsp)
+	.endr
+	mov $-1, %eax
+	mov $-1, %edx
+	xsave64 (%rsp)
+	mov %r10, %rdx
+	mov -48(%rbp), %rcx
+	sub $16, %rsp
+	mov %r11, (%rsp)
+	call __skete_syscall
+	mov %rax, (%rsp)
+	call poll_pending
+	mov (%rsp), %r11
+	mov $-1, %eax
+	mov $-1, %edx
+	xrstor64 16(%rsp)
+	mov %r11, %rax
+	mov -64(%rbp), %r9
+	mov -56(%rbp), %r8
+	mov -48(%rbp), %r10
+	mov -40(%rbp), %rdx
+	mov -32(%rbp), %rsi
+	mov -24(%rbp), %rdi
+	mov -16(%rbp), %rcx
+	mov -8(%rbp), %r11
+	mov %rbp, %rsp
+	pop %rbp
+	lea 128(%rsp), %rsp
+	jmp *%rcx
+
+	.globl ap_start
+ap_start:	/* a CPU that has just come up; rdi: its index; masked by the shim */
+	mov %edi, %eax
+	shl $10, %rax
+	lea cpus(%rip), %rdi
+	add %rax, %rdi
+	mov CPU_NESTED_RIP(%rdi), %rsp	/* the stack of its idle thread, for now kept there */
+	call ap_main
+
+	.globl sched_switch_asm, sched_resume
+sched_switch_asm:	/* rdi: the thread that stops here, rsi: the next one */
+	push %rbp
+	push %rbx
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	sub $8, %rsp
+	stmxcsr (%rsp)
+	fnstcw 4(%rsp)
+	mov %rsp, THREAD_KSP(%rdi)
+	movl $0, THREAD_FULL(%rdi)
+	rdfsbase %rax
+	mov %rax, THREAD_FS(%rdi)
+	xchg %rdi, %rsi
+sched_resume:	/* rdi: the next thread, rsi: the one whose stack is left now, or 0 */
+	mov THREAD_FS(%rdi), %rax
+	wrfsbase %rax
+	cmpl $0, THREAD_FULL(%rdi)
+	jne 2f
+	mov THREAD_KSP(%rdi), %rsp
+	test %rsi, %rsi
+	jz 1f
+	movl $0, THREAD_ON_CPU(%rsi)
+1:	ldmxcsr (%rsp)
+	fldcw 4(%rsp)
+	add $8, %rsp
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbx
+	pop %rbp
+	ret
+2:	mov %gs:CPU_STACK_TOP, %rsp
+	test %rsi, %rsi
+	jz 3f
+	movl $0, THREAD_ON_CPU(%rsi)
+3:	mov THREAD_XSAVE(%rdi), %rcx
+	mov $-1, %eax
+	mov $-1, %edx
+	xrstor64 (%rcx)
+	lea THREAD_REGS(%rdi), %rdi
+	jmp resume_full
+
+	.globl call_on_cpu_stack
+call_on_cpu_stack:	/* rdi: function, rsi: its argument */
+	push %rbp
+	mov %rsp, %rbp
+	mov %rdi, %rax
+	mov %rsi, %rdi
+	mov %gs:CPU_STACK_TOP, %rsp
+	call *%rax
+	mov %rbp, %rsp
+	pop %rbp
+	ret
+
+	.globl __skete_unmap_exit
+__skete_unmap_exit:	/* unmap the caller's own stack (rdi, rsi) and end the thread */
+	movl $1, %gs:CPU_MASK
+	mov %gs:CPU_STACK_TOP, %rsp
+	call thread_unmap_exit
+
+	.globl thread_exit_switch
+thread_exit_switch:	/* end the thread: off its stack first */
+	movl $1, %gs:CPU_MASK
+	mov %gs:CPU_STACK_TOP, %rsp
+	call sched_exit
+
+	.globl signal_trampoline
+signal_trampoline:	/* rdi = rsp: the registers to go back to; run the handlers first */
+	mov %rdi, %rbx
+	sub xsave_bytes(%rip), %rsp
+	and $-64, %rsp
+	xor %eax, %eax
+	.irp offset, 0, 8, 16, 24, 32, 40, 48, 56
+	mov %rax, 512 + \offset(%rsp)
+	.endr
+	mov $-1, %eax
+	mov $-1, %edx
+	xsave64 (%rsp)
+	call signal_run_preempted
+	mov $-1, %eax
+	mov $-1, %edx
+	xrstor64 (%rsp)
+	movl $1, %gs:CPU_MASK
+	mov %gs:CPU_REGS_TOP, %rdi
+	sub $REGS_SIZE, %rdi
+	mov %rdi, %rdx
+	mov %rbx, %rsi
+	mov $REGS_SIZE / 8, %ecx
+	rep movsq
+	mov %rdx, %rdi
+	jmp resume_full
+
+	.globl thread_first
+thread_first:	/* the first code of a new thread: rdi: function, rsi: argument */
+	mov %rdi, %rax
+	mov %rsi, %rdi
+	xor %ebp, %ebp
+	call *%rax
+	mov %eax, %edi
+	call sys_exit
+
+	.globl user_start
+user_start:	/* the first code of the program, on its own stack: argc, argv ... */
+	mov %rsp, %rdi
+	xor %ebp, %ebp
+	and $-16, %rsp
+	call program_start
+
+	.globl __skete_syscall
+__skete_syscall:	/* six arguments in registers, the number on the stack */
+	mov 8(%rsp), %rax
+	cmp $SYSCALL_COUNT, %rax
+	jae 1f
+	lea syscall_table(%rip), %r11
+	jmp *(%r11, %rax, 8)
+1:	mov %rax, %rdi
+	jmp sys_unknown
+
+	.globl sys_missing
+sys_missing:	/* rax: the number */
+	mov %rax, %rdi
+	jmp sys_unknown
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * The first code in ring 3. It runs where the image was loaded, unrelocated, with the first page
+ * tables, which let it write everything: so it uses no pointer that a relocation would have to fix.
+ * It copies what the boot loader said, builds the final page tables (natively: in ring 0 each
+ * instruction is dear), applies the relocations and asks the shim for the seal.
+ */
+#include <elf.h>
+
+#include "../../kernel/boot.h"
+#include "../../kernel/kernel.h"
+#include "cpu.h"
+#include "shim.h"
+
+#define PVH_MAGIC    0x336ec578
+#define PAGE	     4096ull
+#define HUGE	     0x200000ull
+#define E820_RAM     1
+#define ZEROED_AHEAD 64
+
+struct boot boot;
+extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[], __image_end[];
+extern char ap_trampoline[], ap_trampoline_end[];
+extern char boot_stack_top[], upcall_entry[], fault_entry[], syscall_entry[], exit_window[];
+extern char exit_window_end[], upcall_restart[], ap_start[];
+extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
+
+struct pvh_start_info {
+	uint32_t magic, version, flags, modules;
+	uint64_t modlist, cmdline, rsdp, memmap;
+	uint32_t memmap_entries, pad;
+};
+
+struct pvh_entry {
+	uint64_t address, size;
+	uint32_t type, pad;
+};
+
+struct pvh_module {
+	uint64_t address, size, cmdline, pad;
+};
+
+static _Noreturn void give_up(const char *why)
+{
+	while (*why)
+		request(REQ_OUT, 0x3f8, (uint8_t)*why++, 1, 0);
+	request(REQ_OUT, 0xe00, 1, 4, 0);
+	request(REQ_OUT, 0xf4, 1, 1, 0);
+	for (;;)
+		request(REQ_HALT, 0, 0, 0, 0);
+}
+
+static void add_ram(uint64_t start, uint64_t end)
+{
+	start = (start + PAGE - 1) & -PAGE;
+	end &= -PAGE;
+	if (start < 0x100000)
+		start = 0x100000;
+	if (start >= end || end > 1ull << 38 || boot.ram_count == BOOT_RANGES)
+		return;
+	boot.ram[boot.ram_count++] = (struct boot_range){start, end};
+	boot.ram_bytes += end - start;
+	if (end > boot.ram_end)
+		boot.ram_end = end;
+}
+
+static void copy_cmdline(uint64_t from)
+{
+	const char *text = (const char *)from;
+
+	for (int i = 0; from && i < BOOT_CMDLINE - 1 && text[i]; i++)
+		boot.cmdline[i] = text[i];
+}
+
+static void read_pvh(uint64_t pa)
+{
+	const struct pvh_start_info *info = (const void *)pa;
+	const struct pvh_entry *map = (const void *)info->memmap;
+
+	if (info->magic != PVH_MAGIC || info->version < 1)
+		give_up("skete: the PVH start info has no memory map\n");
+	copy_cmdline(info->cmdline);
+	boot.rsdp = info->rsdp;
+	for (uint32_t i = 0; i < info->memmap_entries; i++)
+		if (map[i].type == E820_RAM)
+			add_ram(map[i].address, map[i].address + map[i].size);
+	if (info->modules) {
+		const struct pvh_module *module = (const void *)info->modlist;
+
+		boot.initrd = module->address;
+		boot.initrd_bytes = module->size;
+	}
+}
+
+/* Linux's boot parameters, "zero page": Documentation/arch/x86/zero-page.rst. */
+static void read_linux(uint64_t pa)
+{
+	const uint8_t *zero_page = (const void *)pa;
+	const uint8_t *entry = zero_page + 0x2d0;
+
+	copy_cmdline(*(const uint32_t *)(zero_page + 0x228));
+	boot.rsdp = *(const uint64_t *)(zero_page + 0x70);
+	boot.initrd = *(const uint32_t *)(zero_page + 0x218);
+	boot.initrd_bytes = *(const uint32_t *)(zero_page + 0x21c);
+	for (int i = zero_page[0x1e8]; i > 0; i--, entry += 20) {
+		uint64_t start = *(const uint64_t *)entry, size = *(const uint64_t *)(entry + 8);
+
+		if (*(const uint32_t *)(entry + 16) == E820_RAM)
+			add_ram(start, start + size);
+	}
+}
+
+static uint64_t take_table(void)
+{
+	uint64_t table = shim.table_next;
+
+	if (table >= shim.table_zeroed)
+		give_up("skete: not enough memory for the first page tables\n");
+	shim.table_next += PAGE;
+	return table;
+}
+
+static void map_one(uint64_t va, uint64_t entry, int level)
+{
+	uint64_t *table = (uint64_t *)shim.root;
+
+	for (int l = 3; l > level; l--) {
+		uint64_t *slot = &table[va >> (12 + 9 * l) & 511];
+
+		if (!*slot)
+			*slot = take_table() | PTE_U | PTE_W | PTE_P;
+		table = (uint64_t *)(*slot & PTE_ADDR);
+	}
+	table[va >> (12 + 9 * level) & 511] = entry | PTE_U | PTE_P | (level ? PTE_PS : 0);
+}
+
+static void map_range(uint64_t start, uint64_t end, uint64_t offset, uint64_t bits)
+{
+	for (; start < end; start += PAGE)
+		map_one(start + offset, start | bits, 0);
+}
+
+/* The direct map of one range: 2 MiB pages, small ones at its edges and around the image. */
+static void map_direct(uint64_t start, uint64_t end)
+{
+	uint64_t next;
+
+	for (; start < end; start = next) {
+		next = start + PAGE;
+		if (!(start & (HUGE - 1)) && end - start >= HUGE &&
+		    (start >= boot.used_end || start + HUGE <= boot.used_start)) {
+			next = start + HUGE;
+			map_one(start + boot.direct, start | PTE_W | PTE_NX, 1);
+		} else if ((start >= shim.ro_start && start < shim.ro_end) ||
+			   (start >= shim.own_start && start < shim.own_end)) {
+			map_one(start + boot.direct, start | PTE_NX, 0);
+		} else {
+			map_one(start + boot.direct, start | PTE_W | PTE_NX, 0);
+		}
+	}
+}
+
+/*
+ * The shim's own mapping, one to one, closed to ring 3 but for the code that `syscall` leads to: on
+ * a partial KVM that runs in ring 3.
+ */
+static void map_shim(void)
+{
+	const uint64_t *first = (const uint64_t *)(SHIM_TABLES + 0x1000);
+	uint64_t *pdpt = (uint64_t *)take_table(), *pd = (uint64_t *)take_table();
+	uint64_t *table = (uint64_t *)take_table();
+
+	*(uint64_t *)shim.root = (uint64_t)pdpt | PTE_P | PTE_W | PTE_U;
+	pdpt[0] = (uint64_t)pd | PTE_P | PTE_W | PTE_U;
+	for (int i = 1; i < 4; i++)
+		pdpt[i] = first[i] & ~PTE_U;
+	pd[0] = (uint64_t)table | PTE_P | PTE_W | PTE_U;
+	for (uint64_t i = 1; i < 512; i++)
+		pd[i] = i * HUGE | PTE_P | PTE_W | PTE_PS;
+	for (uint64_t i = 0; i < 512; i++)
+		table[i] = i * PAGE | PTE_P | PTE_W;
+	table[SHIM_TEXT / PAGE] = SHIM_TEXT | PTE_P | PTE_U;
+}
+
+/* Place the page tables and the frame bitmap behind the image, and check that they fit. */
+static void place(void)
+{
+	uint64_t image = (uint64_t)__image_start, image_end = (uint64_t)__image_end;
+	uint64_t tables = boot.ram_bytes / PAGE / 512 + boot.ram_bytes / PAGE / 2048 + 48;
+	uint64_t bitmap = (boot.ram_end / PAGE / 8 + PAGE - 1) & -PAGE;
+	uint32_t i;
+
+	shim.ro_start = image;
+	shim.ro_end = (uint64_t)__ro_end;
+	shim.own_start = (uint64_t)__bss_end;
+	shim.own_end = image_end + tables * PAGE;
+	boot.used_start = image;
+	boot.used_end = shim.own_end + bitmap;
+	for (i = 0; i < boot.ram_count; i++)
+		if (boot.ram[i].start <= image && boot.ram[i].end >= boot.used_end)
+			break;
+	if (i == boot.ram_count)
+		give_up("skete: too little memory for the image\n");
+	shim.table_next = image_end;
+	shim.table_zeroed = image_end + (tables < ZEROED_AHEAD ? tables : ZEROED_AHEAD) * PAGE;
+	for (uint64_t *word = (uint64_t *)image_end; word < (uint64_t *)shim.table_zeroed; word++)
+		*word = 0;
+	shim.root = take_table();
+}
+
+/* A random page-aligned address in a 512 GiB slot of its own, half of the slot free behind it. */
+static uint64_t random_place(uint32_t *taken, uint64_t align)
+{
+	uint64_t r, slot;
+
+	do {
+		if (!cpu_random(&r))
+			give_up("skete: the CPU gives no random numbers\n");
+		slot = 1 + (r & 63) * 2;
+	} while (*taken & 1u << (slot / 2 % 32));
+	*taken |= 1u << (slot / 2 % 32);
+	return slot << 39 | ((r >> 20 & ((1ull << 38) - 1)) & -align);
+}
+
+static void relocate(uint64_t bias)
+{
+	uint64_t rela = 0, size = 0;
+
+	for (const Elf64_Dyn *d = _DYNAMIC; d->d_tag != DT_NULL; d++) {
+		if (d->d_tag == DT_RELA)
+			rela = d->d_un.d_ptr;
+		if (d->d_tag == DT_RELASZ)
+			size = d->d_un.d_val;
+	}
+	for (const Elf64_Rela *r = (const void *)rela; size; r++, size -= sizeof(*r)) {
+		if (ELF64_R_TYPE(r->r_info) != R_X86_64_RELATIVE)
+			give_up("skete: the image has relocations other than RELATIVE\n");
+		*(uint64_t *)r->r_offset = (uint64_t)r->r_addend + bias;
+	}
+}
+
+void boot_start(void);
+void boot_start(void)
+{
+	uint64_t bias, frames;
+	uint32_t taken = 0;
+
+	if (shim.boot_kind == BOOT_PVH)
+		read_pvh(shim.boot_info);
+	else
+		read_linux(shim.boot_info);
+	acpi_init();
+	place();
+	bias = random_place(&taken, PAGE);
+	boot.direct = random_place(&taken, 1ull << 30);
+	boot.bias = bias;
+	boot.root = shim.root;
+	map_range((uint64_t)__image_start, SHIM_TEXT, bias, PTE_NX);
+	map_range((uint64_t)__text_start, (uint64_t)__text_end, bias, 0);
+	map_range((uint64_t)__text_end, (uint64_t)__ro_end, bias, PTE_NX);
+	map_range((uint64_t)__ro_end, (uint64_t)__bss_end, bias, PTE_NX | PTE_W);
+	for (uint32_t i = 0; i < boot.ram_count; i++)
+		map_direct(boot.ram[i].start, boot.ram[i].end);
+	map_shim();
+	frames = shim.own_end;
+	for (uint64_t *word = (uint64_t *)frames; word < (uint64_t *)boot.used_end; word++)
+		*word = ~0ull;
+	boot.frames = (uint64_t *)(frames + boot.direct);
+	relocate(bias);
+	shim.seal_start = (uint64_t)__image_start + bias;
+	shim.seal_end = (uint64_t)__ro_end + bias;
+	shim.upcall = (uint64_t)upcall_entry + bias;
+	shim.fault = (uint64_t)fault_entry + bias;
+	shim_syscall = (uint64_t)syscall_entry + bias;
+	shim.exit = (uint64_t)exit_window + bias;
+	shim.exit_len = (uint64_t)(exit_window_end - exit_window);
+	shim.restart = (uint64_t)upcall_restart + bias;
+	shim.ap_entry = (uint64_t)ap_start + bias;
+	for (uint64_t i = 0; i < (uint64_t)(ap_trampoline_end - ap_trampoline); i++)
+		((volatile char *)AP_TRAMPOLINE)[i] = ap_trampoline[i];
+	*(volatile uint64_t *)(AP_TRAMPOLINE + 0xff8) = shim.root;
+	request(REQ_SEAL, (uint64_t)kernel_main + bias, (uint64_t)boot_stack_top + bias, 0, 0);
+	give_up("skete: the seal failed\n");
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/* The local APIC through the shim: timer, interrupts between CPUs, start-up of CPUs. */
+#include "../arch/x86_64/cpu.h"
+#include "../kernel/boot.h"
+#include "../kernel/kernel.h"
+#include "../kernel/thread.h"
+#include "../mm/mm.h"
+
+#define APIC_ID	       0x20
+#define APIC_TPR       0x80
+#define APIC_SVR       0xf0
+#define APIC_ICR       0x300
+#define APIC_LVT_TIMER 0x320
+#define APIC_LVT_LINT0 0x350
+#define APIC_COUNT     0x380
+#define APIC_DIVIDE    0x3e0
+#define LVT_DEADLINE   (2u << 17)
+#define ICR_INIT       0x4500
+#define ICR_STARTUP    0x4600
+
+static uint32_t has_deadline, has_x2apic;
+
+static void write(uint32_t reg, uint64_t low, uint64_t high)
+{
+	request(REQ_APIC_WRITE, reg, low, high, 0);
+}
+
+void apic_init_cpu(void)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	has_deadline = r[2] >> 24 & 1;
+	has_x2apic = r[2] >> 21 & 1;
+	write(APIC_SVR, 0x100 | VECTOR_SPURIOUS, 0);
+	write(APIC_LVT_TIMER, (VECTOR_IRQ + IRQ_TIMER) | (has_deadline ? LVT_DEADLINE : 0), 0);
+	if (!has_deadline)
+		write(APIC_DIVIDE, 0xb, 0);
+}
+
+void apic_timer(uint64_t deadline_ns)
+{
+	uint64_t now, ticks;
+
+	if (has_deadline) {
+		request(REQ_DEADLINE, clock_to_tsc(deadline_ns) + 1, 0, 0, 0);
+		return;
+	}
+	now = clock_ns();
+	ticks = deadline_ns > now ? deadline_ns - now : 1; /* 1 GHz: see time.c */
+	write(APIC_COUNT, ticks < 0xffffffff ? ticks + 1 : 0xffffffff, 0);
+}
+
+void apic_send(struct cpu *to, uint32_t irq)
+{
+	uint32_t before = mask(); /* ring 0 writes two registers of an xAPIC */
+
+	write(APIC_ICR, 0x4000 | (VECTOR_IRQ + irq), to->apic_id);
+	unmask(before);
+}
+
+/* Send the start-up interrupts and go on; a CPU joins when it is up. */
+void apic_start_cpus(void)
+{
+	uint32_t self = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
+	uint32_t ids[MAX_CPUS], next;
+
+	if (!has_x2apic)
+		self >>= 24;
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (cpus[i].apic_id == self) {
+			cpus[i].apic_id = cpus[0].apic_id;
+			cpus[0].apic_id = self;
+		}
+	for (next = 1; next < cpu_count; next++) {
+		struct cpu *cpu = &cpus[next];
+		struct thread *idle = thread_alloc();
+		char *stacks = kernel_pages(4);
+
+		if (!idle || !stacks) {
+			cpu_count = next;
+			break;
+		}
+		/* Whichever CPU comes first takes the next index; the APIC's id is set by itself.
+		 */
+		cpu->index = next;
+		cpu->idle_thread = idle;
+		cpu->nested_rip = (uint64_t)stacks + 4096;
+		cpu->stack_top = (uint64_t)stacks + 12288;
+		cpu->fault_stack = (uint64_t)stacks + 16384;
+	}
+	for (uint32_t i = 1; i < next; i++)
+		ids[i] = cpus[i].apic_id;
+	for (uint32_t i = 1; i < next; i++)
+		write(APIC_ICR, ICR_INIT, ids[i]);
+	for (uint32_t i = 1; i < next; i++)
+		write(APIC_ICR, ICR_STARTUP | AP_TRAMPOLINE >> 12, ids[i]);
+}
+
+void ap_main(struct cpu *cpu)
+{
+	uint32_t id;
+
+	set_gs(cpu);
+	id = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
+	cpu->apic_id = has_x2apic ? id : id >> 24;
+	apic_init_cpu();
+	clock_init_cpu();
+	sched_init_cpu(cpu, cpu->idle_thread);
+	sched_idle();
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * The console: a 16550 at 0x3f8 with its FIFO, up to 16 bytes per request. Input is polled, at
+ * growing intervals, by whoever reads.
+ */
+#include <errno.h>
+
+#include "../kernel/kernel.h"
+#include "../kernel/thread.h"
+
+#define PORT	    0x3f8
+#define FIFO_BYTES  16
+#define LSR_DATA    1
+#define LSR_EMPTY   0x20
+#define POLL_MIN    100000ull
+#define POLL_MAX    10000000ull
+#define END_OF_FILE 4 /* Ctrl-D */
+
+static uint32_t lock, initialised;
+static char fifo[FIFO_BYTES]; /* ring 0 reads the bytes here, where nothing can be missing */
+
+static uint32_t in(uint32_t offset)
+{
+	return (uint32_t)request(REQ_IN, PORT + offset, 0, 0, 0) & 0xff;
+}
+
+void console_write(const char *data, size_t bytes)
+{
+	while (bytes) {
+		size_t n = bytes < FIFO_BYTES ? bytes : FIFO_BYTES;
+		char copy[FIFO_BYTES];
+		uint32_t before;
+
+		memcpy(copy, data, n); /* may fault, so not under the lock */
+		before = spin_lock(&lock);
+		if (!initialised)
+			request(REQ_OUT, PORT + 2, 0x07, 1, 0);
+		initialised = 1;
+		memcpy(fifo, copy, n);
+		for (int tries = 0; tries < 1000000 && !(in(5) & LSR_EMPTY); tries++)
+			cpu_relax();
+		request(REQ_OUTS, PORT, (uint64_t)fifo, n, 0);
+		spin_unlock(&lock, before);
+		data += n;
+		bytes -= n;
+	}
+}
+
+long console_read(char *data, size_t bytes)
+{
+	uint64_t wait = POLL_MIN;
+	static int at_end;
+	size_t n = 0;
+
+	if (at_end || !bytes)
+		return 0;
+	while (n < bytes) {
+		if (in(5) & LSR_DATA) {
+			char c = (char)in(0);
+
+			if (c == END_OF_FILE) {
+				at_end = n > 0;
+				break;
+			}
+			data[n++] = c == '\r' ? '\n' : c;
+			if (data[n - 1] == '\n')
+				break;
+			continue;
+		}
+		if (n)
+			break;
+		if (signal_waiting(this_thread()))
+			return -EINTR;
+		sched_sleep(clock_ns() + wait);
+		wait = wait * 2 < POLL_MAX ? wait * 2 : POLL_MAX;
+	}
+	return (long)n;
+}
+
+struct out {
+	char data[160];
+	uint32_t n;
+};
+
+static void put(struct out *out, char c)
+{
+	out->data[out->n++] = c;
+	if (out->n == sizeof(out->data)) {
+		console_write(out->data, out->n);
+		out->n = 0;
+	}
+}
+
+static void put_number(struct out *out, uint64_t value, uint32_t base, int width, char fill)
+{
+	char digits[24];
+	int n = 0;
+
+	do
+		digits[n++] = "0123456789abcdef"[value % base];
+	while (value /= base);
+	while (width-- > n)
+		put(out, fill);
+	while (n)
+		put(out, digits[--n]);
+}
+
+void kprintf(const char *format, ...)
+{
+	struct out out = {.n = 0};
+	va_list args;
+
+	va_start(args, format);
+	for (; *format; format++) {
+		int is_long = 0, width = 0;
+		char fill = ' ';
+
+		if (*format != '%') {
+			put(&out, *format);
+			continue;
+		}
+		if (*++format == '0')
+			fill = '0';
+		for (; *format >= '0' && *format <= '9'; format++)
+			width = width * 10 + *format - '0';
+		for (; *format == 'l'; format++)
+			is_long = 1;
+		if (*format == 's') {
+			for (const char *s = va_arg(args, const char *); *s; s++)
+				put(&out, *s);
+		} else if (*format == 'c') {
+			put(&out, (char)va_arg(args, int));
+		} else {
+			uint64_t v = is_long ? va_arg(args, uint64_t) : va_arg(args, uint32_t);
+
+			if (*format == 'd' && (is_long ? (int64_t)v < 0 : (int32_t)v < 0)) {
+				put(&out, '-');
+				v = is_long ? -v : (uint64_t) - (int64_t)(int32_t)v;
+			}
+			put_number(&out, v, *format == 'x' ? 16 : 10, width, fill);
+		}
+	}
+	va_end(args);
+	console_write(out.data, out.n);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * Exceptions: a missing page is filled in; anything else is the program's end, with one report and
+ * the status that a shell shows for a process killed by the signal.
+ */
+#include <elf.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "../mm/mm.h"
+#include "boot.h"
+#include "kernel.h"
+#include "thread.h"
+
+#define PAGE_FAULT 14
+
+extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[];
+extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
+
+void fault_c(struct regs *regs);
+_Noreturn void fault_twice(void);
+
+/* The name of the function at `address`, from the image's dynamic symbols. */
+static const char *symbol(uint64_t address, uint64_t *offset)
+{
+	const Elf64_Sym *best = NULL, *symbols = NULL;
+	const uint32_t *hash = NULL;
+	const char *names = NULL;
+
+	address -= boot.bias;
+	for (const Elf64_Dyn *d = _DYNAMIC; d->d_tag != DT_NULL; d++) {
+		uint64_t at = d->d_un.d_ptr + boot.bias;
+
+		if (d->d_tag == DT_SYMTAB)
+			symbols = (const void *)at;
+		if (d->d_tag == DT_STRTAB)
+			names = (const void *)at;
+		if (d->d_tag == DT_HASH)
+			hash = (const void *)at;
+	}
+	for (uint32_t i = 0; hash && symbols && i < hash[1]; i++) {
+		const Elf64_Sym *s = &symbols[i];
+
+		if (ELF64_ST_TYPE(s->st_info) == STT_FUNC && s->st_value <= address &&
+		    (!best || s->st_value > best->st_value))
+			best = s;
+	}
+	if (!best || !names)
+		return NULL;
+	*offset = address - best->st_value;
+	return names + best->st_name;
+}
+
+static int is_text(uint64_t address)
+{
+	return address >= (uint64_t)__text_start && address < (uint64_t)__text_end;
+}
+
+static void frame(uint64_t rip)
+{
+	uint64_t offset;
+	const char *name = is_text(rip) ? symbol(rip, &offset) : NULL;
+
+	if (name)
+		kprintf("  %012lx %s+0x%lx\n", rip - boot.bias, name, offset);
+	else
+		kprintf("  %012lx\n", is_text(rip) ? rip - boot.bias : rip);
+}
+
+/*
+ * Code is compiled without frame pointers, and is read here without unwind tables: what lies on the
+ * stack and points behind a call instruction is taken for a return address. Some of it may be
+ * stale.
+ */
+static void stack_trace(uint64_t rsp)
+{
+	int found = 0;
+
+	rsp = (rsp + 7) & ~7ull;
+	for (uint64_t at = rsp; at < rsp + 2048 && found < 12 && mm_present(at); at += 8) {
+		uint64_t value = *(const uint64_t *)at;
+		const uint8_t *code = (const uint8_t *)value;
+
+		if (!is_text(value - 5) ||
+		    !(code[-5] == 0xe8 || code[-2] == 0xff || code[-3] == 0xff))
+			continue;
+		frame(value);
+		found++;
+	}
+}
+
+static const char *describe(uint64_t vector, uint64_t error, uint64_t address)
+{
+	const struct area *area = mm_area_of(address);
+
+	switch (vector) {
+	case 0:
+		return "division error";
+	case 3:
+		return "breakpoint";
+	case 6:
+		return "illegal instruction";
+	case 13:
+		return "privileged instruction or bad address";
+	case PAGE_FAULT:
+		break;
+	case 16:
+	case 19:
+		return "floating-point exception";
+	default:
+		return "exception";
+	}
+	if (error & 16)
+		return "execution of data";
+	if (address < PAGE_SIZE)
+		return "access through a null pointer";
+	if (address >= (uint64_t)__image_start && address < (uint64_t)__ro_end)
+		return error & 2 ? "write to the program's code or constants"
+				 : "access to no memory";
+	if (area && area->start <= address && !(area->prot & 3))
+		return "access to a guard page (stack overflow?)";
+	if (area && area->start <= address)
+		return error & 2 && !(area->prot & 2) ? "write to read-only memory"
+						      : "out of memory";
+	return "access to no memory";
+}
+
+static int signal_of(uint64_t vector)
+{
+	if (vector == 0 || vector == 16 || vector == 19)
+		return SIGFPE;
+	return vector == 6 ? SIGILL : vector == 1 || vector == 3 ? SIGTRAP : SIGSEGV;
+}
+
+static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64_t address)
+{
+	const struct thread *thread = this_thread();
+	const char *access = error & 16 ? "execute" : error & 2 ? "write" : "read";
+
+	kprintf("\nskete: %s: ", describe(vector, error, address));
+	if (vector == PAGE_FAULT)
+		kprintf("%s of %012lx, ", access, address);
+	kprintf("thread %u, CPU %u\n", thread->tid, this_cpu()->index);
+	frame(r->rip);
+	stack_trace(r->rsp);
+	kprintf("  rax %016lx rbx %016lx rcx %016lx\n  rdx %016lx rsi %016lx rdi %016lx\n", r->rax,
+		r->rbx, r->rcx, r->rdx, r->rsi, r->rdi);
+	kprintf("  rbp %016lx rsp %016lx r8  %016lx\n  r9  %016lx r10 %016lx r11 %016lx\n", r->rbp,
+		r->rsp, r->r8, r->r9, r->r10, r->r11);
+	kprintf("  r12 %016lx r13 %016lx r14 %016lx\n  r15 %016lx rip %016lx flags %lx\n", r->r12,
+		r->r13, r->r14, r->r15, r->rip, r->rflags);
+}
+
+/* Masked, on the CPU's fault stack. */
+void fault_c(struct regs *regs)
+{
+
+	static uint32_t reported;
+	const struct cpu *cpu = this_cpu();
+
+	if (cpu->fault_vector == PAGE_FAULT && mm_fault(cpu->fault_cr2, cpu->fault_error) == 0)
+		return;
+	if (__atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED))
+		for (;;)
+			cpu_relax(); /* another CPU reports, and ends the machine */
+	report(regs, cpu->fault_vector, cpu->fault_error, cpu->fault_cr2);
+	power_off(128 + signal_of(cpu->fault_vector));
+}
+
+void fault_twice(void)
+{
+	const struct cpu *cpu = this_cpu();
+
+	kprintf("\nskete: fault %lu at %lx in the fault handler (rip %lx)\n", cpu->fault_vector,
+		cpu->fault_cr2, cpu->up_rip);
+	power_off(128 + SIGSEGV);
+}
+
+void fatal(const char *what)
+{
+	kprintf("\nskete: %s\n", what);
+	power_off(128 + SIGABRT);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * What the parts of the kernel offer each other, besides threads (thread.h) and memory (mm/mm.h).
+ * All of it runs in ring 3. "Masked" functions say so; the others may be called either way.
+ */
+#ifndef SKETE_UK_KERNEL_H
+#define SKETE_UK_KERNEL_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cpu;
+struct regs;
+struct thread;
+struct timer;
+
+#define NS_PER_SEC 1000000000ull
+
+/* kernel/main.c */
+_Noreturn void kernel_main(void);
+_Noreturn void ap_main(struct cpu *cpu);
+
+/* drivers/console.c: the serial port. Writes everything before it returns. */
+void console_write(const char *data, size_t bytes);
+/* Read at least one byte; blocks. 0 is the end of the input (Ctrl-D). -EINTR after a signal. */
+long console_read(char *data, size_t bytes);
+/* printf with %s %c %d %u %x %lx %p and widths, straight to the console. For reports. */
+void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* drivers/power.c: end the machine with the program's exit status. */
+_Noreturn void power_off(int status);
+
+/* drivers/acpi.c: find the CPUs and the way to power off. Fills cpus[].apic_id and cpu_count. */
+void acpi_init(void);
+extern struct acpi_power {
+	uint32_t pm1a_control, pm1b_control; /* ports; 0: none */
+	uint32_t sleep_type;		     /* for S5 */
+	uint64_t sleep_control; /* hardware-reduced: an address, in memory if sleep_is_memory */
+	uint32_t sleep_is_memory;
+} acpi_power;
+
+/* drivers/apic.c */
+void apic_init_cpu(void);
+void apic_start_cpus(void);
+void apic_send(struct cpu *to, uint32_t irq);
+/* Interrupt this CPU at a time of clock_ns(); 0: not at all. Masked. */
+void apic_timer(uint64_t deadline_ns);
+
+/* kernel/time.c */
+void clock_init(void);
+void clock_init_cpu(void);
+uint64_t clock_ns(void);      /* since boot, monotonic */
+uint64_t clock_wall_ns(void); /* since 1970 */
+uint64_t clock_to_tsc(uint64_t ns);
+extern uint64_t boot_tsc;
+
+/* kernel/timer.c: wake a thread at its deadline. Masked. */
+void timer_add(struct timer *timer, uint64_t deadline_ns);
+void timer_cancel(struct timer *timer);
+void timer_expired(void);
+
+/* drivers/random.c: ChaCha20 seeded by the CPU. Returns 0, or -EIO when the CPU gives no entropy.
+ */
+int random_bytes(void *out, size_t bytes);
+
+/* kernel/fault.c */
+_Noreturn void fatal(const char *what);
+
+/* kernel/signal.c */
+int signal_waiting(const struct thread *thread);      /* a signal that its mask lets through */
+void signal_deliver_preempted(struct thread *thread); /* in an upcall: run a handler first */
+void signal_check(void);			      /* at the end of a system call */
+void signal_send(struct thread *thread, int number);
+_Noreturn void exit_by_signal(int number);
+
+/* sys/ */
+long sys_exit(int status);
+_Noreturn void thread_exit_switch(void);
+
+/* Interrupts that came while masked; at the end of a system call that trapped. */
+void poll_pending(void);
+
+static inline size_t kstrlen(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n])
+		n++;
+	return n;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * The unikernel's start in C, after the seal: every part in order, the program's first thread, then
+ * this CPU's idle loop.
+ *
+ * The command line: words before "--" of the form NAME=VALUE are the program's environment (names
+ * with a dot are options of this kernel or of nobody), words after it are its arguments. "double
+ * quotes" hold a word together, a backslash quotes one character.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "../mm/mm.h"
+#include "../sys/sys.h"
+#include "boot.h"
+#include "kernel.h"
+#include "thread.h"
+
+#define STACK_BYTES (8ull << 20)
+#define GUARD_BYTES (64ull << 10)
+#define WORDS_MAX   256
+#define VECTOR_MAX  (WORDS_MAX * 2 + 64)
+
+extern char __image_start[], user_start[];
+extern int main(int argc, char **argv, char **envp);
+int __libc_start_main(int (*program)(int, char **, char **), int argc, char **argv, void (*)(void),
+		      void (*)(void), void (*)(void));
+_Noreturn void program_start(long *stack);
+
+extern uint64_t xsave_bytes;
+uint64_t xsave_bytes;
+
+static char first_stack[16384] __attribute__((aligned(16)));
+static char first_fault_stack[8192] __attribute__((aligned(16)));
+
+/* The words of the command line, unquoted in place. */
+struct words {
+	char *argument[WORDS_MAX + 1], *environment[WORDS_MAX + 1];
+	uint32_t arguments, environments;
+};
+
+static char *next_word(char **at)
+{
+	char *from = *at, *to, *word;
+	int quoted = 0;
+
+	while (*from == ' ' || *from == '\n')
+		from++;
+	if (!*from)
+		return NULL;
+	for (word = to = from; *from && (quoted || (*from != ' ' && *from != '\n')); from++) {
+		if (*from == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (*from == '\\' && from[1])
+			from++;
+		*to++ = *from;
+	}
+	*at = *from ? from + 1 : from;
+	*to = 0;
+	return word;
+}
+
+static void set_word(struct words *words, char *word)
+{
+	const char *equals = word;
+
+	while (*equals && *equals != '=' && *equals != '.')
+		equals++;
+	if (*equals == '=' && words->environments < WORDS_MAX)
+		words->environment[words->environments++] = word;
+	else if (kstrlen(word) == 11 && !memcmp(word, "skete.debug", 11))
+		sys_debug = 1;
+	else if (kstrlen(word) > 11 && !memcmp(word, "skete.name=", 11))
+		words->argument[0] = word + 11;
+}
+
+static void split_cmdline(struct words *words)
+{
+	char *at = boot.cmdline, *word;
+	int behind = 0;
+
+	words->argument[0] = (char *)(uintptr_t) "program";
+	words->arguments = 1;
+	while ((word = next_word(&at))) {
+		if (!behind && word[0] == '-' && word[1] == '-' && !word[2])
+			behind = 1;
+		else if (!behind)
+			set_word(words, word);
+		else if (words->arguments < WORDS_MAX)
+			words->argument[words->arguments++] = word;
+	}
+}
+
+/* What the C library expects above the stack pointer: argc, argv, environment, auxiliary vector. */
+static uint64_t build_vector(uint64_t top)
+{
+	static struct words words;
+	const Elf64_Ehdr *elf = (const void *)__image_start;
+	uint64_t vector[VECTOR_MAX], random = top - 16, n = 0, sp;
+
+	split_cmdline(&words);
+	if (random_bytes((void *)random, 16))
+		fatal("the CPU gives no random numbers");
+	vector[n++] = words.arguments;
+	for (uint32_t i = 0; i <= words.arguments; i++)
+		vector[n++] = (uint64_t)words.argument[i];
+	for (uint32_t i = 0; i <= words.environments; i++)
+		vector[n++] = (uint64_t)words.environment[i];
+	const uint64_t aux[] = {
+		AT_PHDR,   (uint64_t)__image_start + elf->e_phoff,
+		AT_PHENT,  elf->e_phentsize,
+		AT_PHNUM,  elf->e_phnum,
+		AT_PAGESZ, PAGE_SIZE,
+		AT_UID,	   0,
+		AT_EUID,   0,
+		AT_GID,	   0,
+		AT_EGID,   0,
+		AT_SECURE, 0,
+		AT_RANDOM, random,
+		AT_EXECFN, (uint64_t)words.argument[0],
+		AT_NULL,   0,
+	};
+	for (uint32_t i = 0; i < sizeof(aux) / sizeof(aux[0]); i++)
+		vector[n++] = aux[i];
+	sp = (random - n * 8) & ~15ull;
+	memcpy((void *)sp, vector, n * 8);
+	return sp;
+}
+
+void program_start(long *stack)
+{
+	__libc_start_main(main, (int)stack[0], (char **)(stack + 1), NULL, NULL, NULL);
+	__builtin_unreachable();
+}
+
+static struct thread *first_thread(void)
+{
+	struct thread *thread = thread_alloc();
+	long stack = mm_map(0, STACK_BYTES + GUARD_BYTES, PROT_NONE, 0);
+
+	if (!thread || stack < 0 ||
+	    mm_protect((uint64_t)stack + GUARD_BYTES, STACK_BYTES, PROT_READ | PROT_WRITE) < 0)
+		fatal("too little memory for the first thread");
+	thread->regs.rip = (uint64_t)user_start;
+	thread->regs.rsp = build_vector((uint64_t)stack + GUARD_BYTES + STACK_BYTES);
+	thread->regs.rflags = 0x202;
+	thread->full = 1;
+	thread->affinity = ~0ull;
+	return thread;
+}
+
+void kernel_main(void)
+{
+	struct cpu *cpu = &cpus[0];
+	struct thread *program, *idle;
+	uint32_t r[4];
+
+	set_gs(cpu);
+	cpu->self = cpu;
+	cpu->nested_top = (uint64_t)(&cpu->nested + 1);
+	cpu->stack_top = (uint64_t)first_stack + sizeof(first_stack);
+	cpu->fault_stack = (uint64_t)first_fault_stack + sizeof(first_fault_stack);
+	cpuid(0xd, 0, r);
+	xsave_bytes = (r[1] + 63) & ~63u;
+	if (xsave_bytes > PAGE_SIZE - XSAVE_OFFSET)
+		fatal("the CPU's vector state is too large");
+	mm_init();
+	clock_init();
+	apic_init_cpu();
+	program = first_thread();
+	idle = thread_alloc();
+	if (!idle)
+		fatal("too little memory");
+	sched_init_cpu(cpu, idle);
+	sched_start(program);
+	apic_start_cpus();
+	sched_idle();
+}

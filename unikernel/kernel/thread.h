@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * Threads and the scheduler.
+ *
+ * Each CPU has a queue of runnable threads under its own lock; a CPU without work takes from the
+ * longest queue, or halts. A time slice is armed only while somebody waits in the queue.
+ *
+ * A thread that is not running is saved in one of two ways. "Full": an interrupt took the CPU from
+ * it, all registers lie in `regs` and the vector state in `xsave`. Otherwise it called
+ * sched_switch(), and what the C calling convention preserves lies on its own stack.
+ */
+#ifndef SKETE_UK_THREAD_H
+#define SKETE_UK_THREAD_H
+
+#include "../arch/x86_64/cpu.h"
+
+enum thread_state { THREAD_RUNNABLE, THREAD_BLOCKED, THREAD_DEAD };
+
+#define SLICE_NS     4000000ull
+#define THREAD_MAX   32768
+#define SIGNAL_COUNT 64
+#define XSAVE_OFFSET 576
+
+struct futex_waiter {
+	const volatile uint32_t *address;
+	uint32_t bitset;
+	uint32_t woken;
+	struct futex_waiter *next, **prev_next; /* prev_next is NULL when it is not queued */
+	struct thread *thread;
+};
+
+struct thread {
+	volatile uint32_t
+		nosig; /* in a cancellation point: signals end the call, no handler runs */
+	volatile uint32_t on_cpu; /* its stack is in use */
+	uint64_t ksp;
+	uint64_t fs;
+	uint32_t full;
+	uint32_t preempted; /* in the middle of user code, as far as signals are concerned */
+	void *xsave;
+	uint64_t pad[3];
+	struct regs regs;
+	volatile uint32_t state; /* changed under the lock of the queue of `cpu` */
+	uint32_t tid;
+	struct thread *next; /* in a run queue, or in the list of free threads */
+	struct cpu *cpu;     /* where it runs, or ran last */
+	uint64_t affinity;
+	volatile uint32_t *clear_tid;
+	struct timer timer;
+	struct futex_waiter futex;
+	uint64_t sig_mask;
+	volatile uint64_t sig_pending;
+	uint32_t queued;
+	uint32_t wake_pending; /* woken between deciding to sleep and sleeping */
+	int32_t nice;
+};
+
+_Static_assert(offsetof(struct thread, full) == THREAD_FULL, "layout");
+_Static_assert(offsetof(struct thread, xsave) == THREAD_XSAVE, "layout");
+_Static_assert(offsetof(struct thread, regs) == THREAD_REGS, "layout");
+_Static_assert(sizeof(struct regs) == REGS_SIZE, "layout");
+_Static_assert(sizeof(struct thread) <= XSAVE_OFFSET,
+	       "the vector state lies behind it in one page");
+
+/* Set up this CPU's idle thread and queue; the caller becomes the idle thread. Masked. */
+void sched_init_cpu(struct cpu *cpu, struct thread *idle);
+
+/* The life of an idle CPU. Called masked, on the idle thread. */
+_Noreturn void sched_idle(void);
+
+/* Give the CPU to the next thread. The caller is masked, and its state says whether it goes on. */
+void sched_switch(void);
+
+/* Let others run. */
+void sched_yield_cpu(void);
+
+/*
+ * Sleep until sched_wake() or the time given (UINT64_MAX: never). The caller has made itself
+ * findable by its waker before; a wake-up since then, with `wake_pending` set, returns at once.
+ */
+void sched_sleep(uint64_t deadline_ns);
+
+/* Make a sleeping thread runnable; any thread, any CPU, masked or not. */
+void sched_wake(struct thread *thread);
+
+/* Put a new thread on a queue. */
+void sched_start(struct thread *thread);
+
+/* In an upcall: the current thread's time is up, if others wait. Does not return if they do. */
+void sched_preempt(void);
+
+/* The thread ends: called masked on the CPU's own stack. */
+_Noreturn void sched_exit(void);
+
+/* A new thread with its vector state and registers clear, or NULL. */
+struct thread *thread_alloc(void);
+void thread_free(struct thread *thread);
+struct thread *thread_by_tid(uint32_t tid);
+
+/* entry.S */
+void sched_switch_asm(struct thread *prev, struct thread *next);
+_Noreturn void sched_resume(struct thread *next, struct thread *prev);
+/* Call function(argument) on this CPU's own stack. Masked. */
+long call_on_cpu_stack(long (*function)(void *), void *argument);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/* Timers: a sorted list on the CPU where the sleeper was; its hardware timer is set to the first.
+ */
+#include "kernel.h"
+#include "thread.h"
+
+void timer_add(struct timer *timer, uint64_t deadline_ns)
+{
+	struct cpu *cpu = this_cpu();
+	struct timer **at;
+	uint32_t before = spin_lock(&cpu->timer_lock);
+
+	timer->deadline_ns = deadline_ns;
+	timer->cpu = cpu;
+	for (at = &cpu->timers; *at && (*at)->deadline_ns <= deadline_ns; at = &(*at)->next)
+		;
+	timer->next = *at;
+	timer->prev_next = at;
+	if (timer->next)
+		timer->next->prev_next = &timer->next;
+	*at = timer;
+	spin_unlock(&cpu->timer_lock, before);
+}
+
+static void remove(struct timer *timer)
+{
+	*timer->prev_next = timer->next;
+	if (timer->next)
+		timer->next->prev_next = timer->prev_next;
+	timer->prev_next = NULL;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	struct cpu *cpu = timer->cpu;
+	uint32_t before;
+
+	if (!cpu)
+		return;
+	before = spin_lock(&cpu->timer_lock);
+	if (timer->prev_next)
+		remove(timer);
+	spin_unlock(&cpu->timer_lock, before);
+	timer->cpu = NULL;
+}
+
+void timer_expired(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	for (;;) {
+		uint32_t before = spin_lock(&cpu->timer_lock);
+		struct timer *timer = cpu->timers;
+		struct thread *thread = NULL;
+
+		if (timer && timer->deadline_ns <= clock_ns()) {
+			remove(timer);
+			thread = timer->thread;
+			sched_wake(thread); /* under the lock: it cannot go away meanwhile */
+		}
+		spin_unlock(&cpu->timer_lock, before);
+		if (!thread)
+			return;
+	}
+}

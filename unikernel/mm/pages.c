@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * What is mapped: reads the page tables through the direct map (read-only), asks the shim for
+ * changes, one request for each stretch within 2 MiB, and fills in missing pages.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/shim.h"
+#include "../kernel/boot.h"
+#include "../kernel/kernel.h"
+#include "mm_internal.h"
+
+#define BATCH	    512
+#define PLENTY_HUGE 8192 /* 2 MiB pages only while this many frames stay free */
+
+static uint64_t batch[BATCH]; /* frames to free after the flush; bit 0: 2 MiB */
+static uint32_t batch_count;
+
+/* The entry of `va` at level 1 (2 MiB), or 0 when there is no table for it. */
+static uint64_t entry_2m(uint64_t va)
+{
+	const uint64_t *table = direct_map(boot.root);
+
+	for (int l = 3; l > 1; l--) {
+		uint64_t entry = table[va >> (12 + 9 * l) & 511];
+
+		if (!(entry & PTE_P))
+			return 0;
+		table = direct_map(entry & PTE_ADDR);
+	}
+	return table[va >> 21 & 511];
+}
+
+static const uint64_t *table_of(uint64_t entry)
+{
+	return direct_map(entry & PTE_ADDR);
+}
+
+static void flush_batch(void)
+{
+	if (!batch_count)
+		return;
+	flush_tlb();
+	tlb_flush_others();
+	for (uint32_t i = 0; i < batch_count; i++)
+		frames_free(batch[i] & PTE_ADDR, batch[i] & 1 ? 512 : 1);
+	batch_count = 0;
+}
+
+/*
+ * Make small pages of a 2 MiB page. For a moment nothing is mapped: who touches it then faults and
+ * waits for the lock. Without a page table for the small ones it stays as it was.
+ */
+static int split(uint64_t va)
+{
+	uint64_t entry = entry_2m(va), pa = entry & PTE_ADDR & -HUGE_SIZE;
+	uint64_t flags = entry & PTE_KEPT ? PAGES_NONE : entry & PTE_W ? PAGES_WRITE : 0;
+
+	va &= -HUGE_SIZE;
+	request(REQ_PAGES, va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
+	flush_tlb();
+	tlb_flush_others();
+	if (request(REQ_PAGES, va, pa, 512, flags) >= 0)
+		return 0;
+	request(REQ_PAGES, va, pa, 1, flags | PAGES_HUGE);
+	return -ENOMEM;
+}
+
+/* Remove the small pages of [start, end), which lies within one table. */
+static void remove_small(uint64_t start, uint64_t end, const uint64_t *table)
+{
+	uint64_t first = 0, last = 0;
+
+	if (batch_count + (end - start) / PAGE_SIZE > BATCH)
+		flush_batch();
+	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
+		uint64_t entry = table[va >> 12 & 511];
+
+		if (!entry)
+			continue;
+		if (!first)
+			first = va;
+		last = va + PAGE_SIZE;
+		batch[batch_count++] = entry & PTE_ADDR;
+	}
+	if (first)
+		request(REQ_PAGES, first, 0, (last - first) / PAGE_SIZE, PAGES_UNMAP);
+}
+
+void pages_remove(uint64_t start, uint64_t end)
+{
+	uint64_t next;
+
+	for (uint64_t va = start; va < end; va = next) {
+		uint64_t entry = entry_2m(va);
+
+		next = (va + HUGE_SIZE) & -HUGE_SIZE;
+		if (next > end)
+			next = end;
+		if (!entry)
+			continue;
+		if (entry & PTE_PS && next - va == HUGE_SIZE) {
+			if (batch_count == BATCH)
+				flush_batch();
+			batch[batch_count++] = (entry & PTE_ADDR & -HUGE_SIZE) | 1;
+			request(REQ_PAGES, va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
+			continue;
+		}
+		if (entry & PTE_PS) {
+			if (split(va))
+				continue; /* without a table the frames stay in use */
+			entry = entry_2m(va);
+		}
+		remove_small(va, next, table_of(entry));
+	}
+	flush_batch();
+}
+
+static uint64_t page_flags(uint64_t prot)
+{
+	if (!(prot & (PROT_READ | PROT_WRITE | PROT_EXEC)))
+		return PAGES_NONE;
+	return prot & PROT_WRITE ? PAGES_WRITE : 0;
+}
+
+long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
+{
+	uint64_t flags = page_flags(prot) | PAGES_PROTECT, next;
+	int changed = 0;
+
+	for (uint64_t va = start; va < end; va = next) {
+		uint64_t entry = entry_2m(va);
+		int whole;
+
+		next = (va + HUGE_SIZE) & -HUGE_SIZE;
+		if (next > end)
+			next = end;
+		if (!entry)
+			continue;
+		whole = (entry & PTE_PS) && next - va == HUGE_SIZE;
+		changed = 1;
+		if (entry & PTE_PS && !whole && split(va))
+			return -ENOMEM;
+		if (whole)
+			request(REQ_PAGES, va, 0, 1, flags | PAGES_HUGE);
+		else
+			request(REQ_PAGES, va, 0, (next - va) / PAGE_SIZE, flags);
+	}
+	if (changed) {
+		flush_tlb();
+		tlb_flush_others();
+	}
+	return 0;
+}
+
+/* How many pages to fill at once around `va`: a power of four whose pages are all missing. */
+static uint32_t chunk(const struct area *area, uint64_t va, uint64_t entry)
+{
+	uint32_t pages = frames_free_count > frames_total / 2	? 16
+			 : frames_free_count > frames_total / 4 ? 4
+								: 1;
+
+	if (area->prot & AREA_STACK && pages > 4)
+		pages = 4;
+	for (; pages > 1; pages /= 4) {
+		uint64_t start = va & -(pages * PAGE_SIZE), used = 0;
+
+		if (start < area->start || start + pages * PAGE_SIZE > area->end)
+			continue;
+		for (uint32_t i = 0; entry && i < pages; i++)
+			used |= table_of(entry)[(start >> 12 & 511) + i];
+		if (!used)
+			break;
+	}
+	return pages;
+}
+
+/* Frames for the pages around `address`. Under the lock, but for the time of zeroing. */
+static int fill(const struct area *area, uint64_t address)
+{
+	uint64_t entry = entry_2m(address), huge = address & -HUGE_SIZE, pa, va, flags;
+	uint32_t pages = 512;
+	long result;
+
+	pa = 0;
+	if (!entry && huge >= area->start && huge + HUGE_SIZE <= area->end &&
+	    frames_free_count > PLENTY_HUGE && !(area->prot & AREA_STACK))
+		pa = frames_alloc(512);
+	if (!pa) {
+		pages = chunk(area, address, entry);
+		while (!(pa = frames_alloc(pages)) && pages > 1)
+			pages /= 4;
+	}
+	if (!pa)
+		return -ENOMEM;
+	va = address & -(pages * PAGE_SIZE);
+	flags = page_flags(area->prot) | (pages == 512 ? PAGES_HUGE : 0);
+	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	memset(direct_map(pa), 0, pages * PAGE_SIZE);
+	spin_lock(&mm.lock);
+	/* While unlocked, the area may have changed, or another CPU filled it: then start over. */
+	area = mm_area_of(address);
+	entry = entry_2m(address);
+	result = -EAGAIN;
+	if (area && area->start <= va && area->end >= va + pages * PAGE_SIZE &&
+	    (page_flags(area->prot) | (pages == 512 ? PAGES_HUGE : 0)) == flags &&
+	    (pages == 512 ? !entry : !entry || !(entry & PTE_PS))) {
+		uint64_t used = 0;
+
+		for (uint32_t i = 0; entry && i < pages; i++)
+			used |= table_of(entry)[(va >> 12 & 511) + i];
+		if (!used)
+			result = request(REQ_PAGES, va, pa, pages == 512 ? 1 : pages, flags);
+	}
+	if (result < 0)
+		frames_free(pa, pages);
+	return result == -ENOMEM || result == -EPERM ? -ENOMEM : 0;
+}
+
+/* Does the entry that maps `va` now allow the access? Then only this CPU's TLB was behind. */
+static int allowed(uint64_t va, uint64_t error)
+{
+	uint64_t entry = entry_2m(va);
+
+	if (entry && !(entry & PTE_PS))
+		entry = table_of(entry)[va >> 12 & 511];
+	return (entry & PTE_P) && (!(error & 2) || entry & PTE_W) && !(error & 16);
+}
+
+int mm_present(uint64_t va)
+{
+	return va < 1ull << 47 && allowed(va, 0);
+}
+
+int mm_fault(uint64_t address, uint64_t error)
+{
+	const struct area *area;
+	int result = -EFAULT;
+
+	if (mm.owner == this_cpu())
+		return -EDEADLK;
+	spin_lock(&mm.lock);
+	area = mm_area_of(address);
+	if (!area || error & 16 || !(area->prot & (PROT_READ | PROT_WRITE)) ||
+	    (error & 2 && !(area->prot & PROT_WRITE))) {
+		result = -EFAULT;
+	} else if (allowed(address, error)) {
+		if (error & 1)
+			flush_tlb();
+		result = 0;
+	} else if (error & 1) {
+		result = -EFAULT;
+	} else {
+		result = fill(area, address);
+	}
+	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	return result;
+}
