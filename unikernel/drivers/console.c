@@ -17,7 +17,8 @@
 #define POLL_MAX    10000000ull
 #define END_OF_FILE 4 /* Ctrl-D */
 
-static uint32_t lock, initialised;
+static uint32_t lock;
+static size_t burst = 1;      /* bytes to send at once */
 static char fifo[FIFO_BYTES]; /* ring 0 reads the bytes here, where nothing can be missing */
 
 static uint32_t in(uint32_t offset)
@@ -25,18 +26,27 @@ static uint32_t in(uint32_t offset)
 	return (uint32_t)request(REQ_IN, PORT + offset, 0, 0, 0) & 0xff;
 }
 
+/*
+ * Turn the FIFO on, unless input is waiting already: that would be lost. Then every byte is sent on
+ * its own.
+ */
+void console_init(void)
+{
+	if (in(5) & LSR_DATA)
+		return;
+	request(REQ_OUT, PORT + 2, 0x01, 1, 0);
+	burst = FIFO_BYTES;
+}
+
 void console_write(const char *data, size_t bytes)
 {
 	while (bytes) {
-		size_t n = bytes < FIFO_BYTES ? bytes : FIFO_BYTES;
+		size_t n = bytes < burst ? bytes : burst;
 		char copy[FIFO_BYTES];
 		uint32_t before;
 
 		memcpy(copy, data, n); /* may fault, so not under the lock */
 		before = spin_lock(&lock);
-		if (!initialised)
-			request(REQ_OUT, PORT + 2, 0x07, 1, 0);
-		initialised = 1;
 		memcpy(fifo, copy, n);
 		for (int tries = 0; tries < 1000000 && !(in(5) & LSR_EMPTY); tries++)
 			cpu_relax();

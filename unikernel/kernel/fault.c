@@ -46,7 +46,7 @@ static const char *symbol(uint64_t address, uint64_t *offset)
 		    (!best || s->st_value > best->st_value))
 			best = s;
 	}
-	if (!best || !names)
+	if (!best || !names || address >= best->st_value + best->st_size)
 		return NULL;
 	*offset = address - best->st_value;
 	return names + best->st_name;

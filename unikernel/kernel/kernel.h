@@ -23,6 +23,7 @@ _Noreturn void kernel_main(void);
 _Noreturn void ap_main(struct cpu *cpu);
 
 /* drivers/console.c: the serial port. Writes everything before it returns. */
+void console_init(void);
 void console_write(const char *data, size_t bytes);
 /* Read at least one byte; blocks. 0 is the end of the input (Ctrl-D). -EINTR after a signal. */
 long console_read(char *data, size_t bytes);

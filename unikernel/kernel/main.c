@@ -168,6 +168,7 @@ void kernel_main(void)
 	xsave_bytes = (r[1] + 63) & ~63u;
 	if (xsave_bytes > PAGE_SIZE - XSAVE_OFFSET)
 		fatal("the CPU's vector state is too large");
+	console_init();
 	mm_init();
 	clock_init();
 	apic_init_cpu();

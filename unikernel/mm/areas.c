@@ -120,7 +120,7 @@ static uint64_t find_gap(uint64_t bytes)
 	uint64_t align = bytes >= HUGE_SIZE ? HUGE_SIZE : PAGE_SIZE;
 	uint64_t top = mm.top;
 
-	for (uint32_t i = find(mm.top - 1);; i--) {
+	for (uint32_t i = find(mm.top);; i--) {
 		uint64_t below = i > 0 ? mm.areas[i - 1].end : mm.bottom;
 		uint64_t start;
 

@@ -81,6 +81,7 @@ long sys_time(long *now);
 /* Thread creation and end, in place of musl's assembly (see toolchain/musl). */
 long __skete_clone(int (*function)(void *), void *stack, int flags, void *argument,
 		   uint32_t *parent_tid, uint64_t tls, uint32_t *child_tid);
+_Noreturn void thread_leave(void);
 _Noreturn void thread_unmap_exit(uint64_t start, uint64_t bytes);
 
 #endif

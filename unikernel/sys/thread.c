@@ -65,8 +65,15 @@ long sys_exit(int status)
 {
 	if (__atomic_sub_fetch(&live_threads, 1, __ATOMIC_ACQ_REL) == 0)
 		power_off(status);
-	farewell(this_thread());
 	thread_exit_switch();
+}
+
+/* Masked, on the CPU's stack: once the word is cleared, somebody else may unmap the thread's own.
+ */
+void thread_leave(void)
+{
+	farewell(this_thread());
+	sched_exit();
 }
 
 void thread_unmap_exit(uint64_t start, uint64_t bytes)
@@ -74,8 +81,7 @@ void thread_unmap_exit(uint64_t start, uint64_t bytes)
 	mm_unmap_masked(start, bytes);
 	if (__atomic_sub_fetch(&live_threads, 1, __ATOMIC_ACQ_REL) == 0)
 		power_off(0);
-	farewell(this_thread());
-	sched_exit();
+	thread_leave();
 }
 
 long sys_exit_group(int status)

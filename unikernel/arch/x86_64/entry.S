@@ -227,7 +227,7 @@ __skete_unmap_exit:	/* unmap the caller's own stack (rdi, rsi) and end the threa
 thread_exit_switch:	/* end the thread: off its stack first */
 	movl $1, %gs:CPU_MASK
 	mov %gs:CPU_STACK_TOP, %rsp
-	call sched_exit
+	call thread_leave
 
 	.globl signal_trampoline
 signal_trampoline:	/* rdi = rsp: the registers to go back to; run the handlers first */

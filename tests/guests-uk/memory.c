@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/* Memory torture: the mapping calls and malloc from several threads, with checked contents. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define PAGE 4096ul
+#define MIB  (1ul << 20)
+
+static void check(int ok, const char *what)
+{
+	printf("%s %s\n", ok ? "ok" : "FAILED", what);
+	if (!ok)
+		exit(1);
+}
+
+static char *map(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static int is_zero(const char *p, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if (p[i])
+			return 0;
+	return 1;
+}
+
+static void fill(char *p, size_t bytes, unsigned int seed)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		*(uint32_t *)(p + i) = seed + (uint32_t)i;
+}
+
+static int filled(const char *p, size_t bytes, unsigned int seed)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		if (*(const uint32_t *)(p + i) != seed + (uint32_t)i)
+			return 0;
+	return 1;
+}
+
+static void basic(void)
+{
+	char *p = map(16 * PAGE), *q;
+
+	check(p != MAP_FAILED && is_zero(p, 16 * PAGE), "fresh memory is zero");
+	fill(p, 16 * PAGE, 1);
+	check(munmap(p + 4 * PAGE, 4 * PAGE) == 0 && filled(p, 4 * PAGE, 1), "a hole");
+	q = mmap(p + 4 * PAGE, 4 * PAGE, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(q == p + 4 * PAGE && is_zero(q, 4 * PAGE), "the hole filled with zeroes");
+	check(filled(p, 4 * PAGE, 1) && filled(p + 8 * PAGE, 8 * PAGE, 1 + 8 * PAGE), "around it");
+	check(mprotect(p, PAGE, PROT_NONE) == 0 && mprotect(p, PAGE, PROT_READ) == 0 &&
+		      filled(p, PAGE, 1),
+	      "contents survive PROT_NONE");
+	check(madvise(p + 8 * PAGE, 8 * PAGE, MADV_DONTNEED) == 0 &&
+		      is_zero(p + 8 * PAGE, 8 * PAGE),
+	      "MADV_DONTNEED");
+	munmap(p, 16 * PAGE);
+}
+
+static void huge(void)
+{
+	char *p = map(32 * MIB), *q;
+
+	fill(p, 32 * MIB, 2);
+	check(munmap(p + 5 * MIB + PAGE, PAGE) == 0, "a page out of a large mapping");
+	check(filled(p, 5 * MIB, 2) && filled(p + 6 * MIB, 26 * MIB, 2 + 6 * MIB),
+	      "the rest stays");
+	check(mprotect(p + 9 * MIB, PAGE, PROT_READ) == 0 &&
+		      filled(p + 6 * MIB, 26 * MIB, 2 + 6 * MIB),
+	      "a read-only page in a large mapping");
+	munmap(p, 32 * MIB);
+	p = map(3 * MIB);
+	fill(p, 3 * MIB, 3);
+	q = mremap(p, 3 * MIB, 40 * MIB, MREMAP_MAYMOVE);
+	check(q != MAP_FAILED && filled(q, 3 * MIB, 3) && is_zero(q + 3 * MIB, MIB),
+	      "mremap grows");
+	q = mremap(q, 40 * MIB, MIB, 0);
+	check(q != MAP_FAILED && filled(q, MIB, 3), "mremap shrinks");
+	munmap(q, MIB);
+}
+
+static void reuse(void)
+{
+	struct sysinfo before, after;
+	int ok = 1;
+
+	sysinfo(&before);
+	for (int i = 0; i < 200 && ok; i++) {
+		char *p = map(8 * MIB);
+
+		ok = p != MAP_FAILED;
+		for (size_t at = 0; ok && at < 8 * MIB; at += 64 * PAGE)
+			p[at] = 1;
+		munmap(p, 8 * MIB);
+	}
+	sysinfo(&after);
+	check(ok, "1,600 MiB in all, one after the other");
+	check(before.freeram - after.freeram < MIB || after.freeram > before.freeram,
+	      "all of it free again");
+}
+
+static void too_much(void)
+{
+	check(map(1ul << 50) == MAP_FAILED, "more than there are addresses");
+	check(malloc(SIZE_MAX / 2) == NULL, "malloc says so");
+}
+
+static void brk_area(void)
+{
+	char *start = sbrk(0), *p = sbrk(1 << 20);
+
+	if (p == (void *)-1) { /* the C library's sbrk only tells where the break is */
+		check(start != (void *)-1, "the break");
+		return;
+	}
+	check(p == start, "the break moves");
+}
+
+static void *worker(void *arg)
+{
+	unsigned int seed = (unsigned int)(unsigned long)arg;
+	struct block {
+		char *p;
+		size_t bytes;
+		unsigned int seed;
+	} blocks[64] = {0};
+
+	for (int i = 0; i < 3000; i++) {
+		struct block *b = &blocks[rand_r(&seed) % 64];
+
+		if (b->p && !filled(b->p, b->bytes, b->seed)) {
+			puts("FAILED contents");
+			exit(1);
+		}
+		free(b->p);
+		b->bytes = (size_t)(rand_r(&seed) % (i % 50 ? 3000 : 300000)) & ~63ul;
+		b->bytes += 64;
+		b->seed = (unsigned int)i;
+		b->p = malloc(b->bytes);
+		if (!b->p) {
+			puts("FAILED malloc");
+			exit(1);
+		}
+		fill(b->p, b->bytes, b->seed);
+	}
+	for (int i = 0; i < 64; i++)
+		free(blocks[i].p);
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t threads[4];
+
+	basic();
+	huge();
+	reuse();
+	too_much();
+	brk_area();
+	for (long i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, worker, (void *)(i + 1));
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	check(1, "malloc from four threads");
+	puts("done");
+	return 0;
+}
