@@ -279,6 +279,10 @@ static int create_vcpu(struct machine *m, const struct sk_vm *vm, uint32_t index
 	if (ret)
 		return sk_error_set(err, ret, "KVM refuses the CPUID of vCPU %u: %s", index,
 				    strerror(-ret));
+	ret = vcpu_arm_kick(m->vcpus[index]);
+	if (ret)
+		return sk_error_set(err, ret, "KVM refuses the signal mask of vCPU %u: %s", index,
+				    strerror(-ret));
 	return sk_kvm_vcpu_set_firmware_state(m->vcpus[index], err);
 }
 

@@ -27,7 +27,7 @@ static void consume_kicks(void)
 		;
 }
 
-static int arm_kick(struct sk_kvm_vcpu *vcpu)
+int vcpu_arm_kick(struct sk_kvm_vcpu *vcpu)
 {
 	sigset_t in_guest;
 
@@ -156,26 +156,14 @@ void *vcpu_thread_main(void *arg)
 {
 	struct vcpu_thread *t = arg;
 	struct sk_vm *vm = t->vm;
-	struct machine *armed = NULL;
 	char name[16];
 
 	snprintf(name, sizeof(name), "vcpu%u", t->index);
 	pthread_setname_np(pthread_self(), name);
 	while (vm_park(vm, t->index)) {
-		struct machine *m = vm->machine;
-
-		/* A reboot brings new vCPUs. */
-		if (armed != m) {
-			int ret = arm_kick(m->vcpus[t->index]);
-
-			if (ret)
-				vm_request_end(vm, SK_VM_FAILED, 0,
-					       "KVM does not take a signal mask for a vCPU");
-			armed = m;
-		}
 		if (t->index == 0 && !atomic_load_explicit(&vm->first_run_ns, memory_order_relaxed))
 			atomic_store_explicit(&vm->first_run_ns, sk_now_ns(), memory_order_relaxed);
-		run(t, m);
+		run(t, vm->machine);
 	}
 	return NULL;
 }

@@ -121,6 +121,8 @@ void irqchip_destroy(struct machine *m);
 
 /* vcpu.c: the main function of a vCPU's thread; @arg is a struct vcpu_thread. */
 void *vcpu_thread_main(void *arg);
+/* vcpu.c: makes VM_KICK_SIGNAL, blocked everywhere else, end the vCPU's KVM_RUN. */
+int vcpu_arm_kick(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
 
 /* vm.c, for vCPU threads and device callbacks; none of them waits. */
 
