@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 
 struct fd_slot *sk_loop_fd_find(const struct fd_table *fds, int fd)
 {
@@ -17,20 +16,20 @@ struct fd_slot *sk_loop_fd_find(const struct fd_table *fds, int fd)
 	return &fds->chunks[chunk][(unsigned)fd % FD_CHUNK];
 }
 
+/* No system call asks whether @fd is one: after a seccomp filter there may be none to ask with. */
 static int fd_table_grow(struct fd_table *fds, int fd)
 {
 	size_t chunk = (unsigned)fd / FD_CHUNK, nr = SK_MAX(2 * fds->nr_chunks, chunk + 1);
 	struct fd_slot **chunks, *slots;
 
-	/* A number that is no descriptor must not size our memory. */
-	if (fcntl(fd, F_GETFD) < 0)
-		return -EBADF;
 	if (chunk >= fds->nr_chunks) {
-		chunks = realloc(fds->chunks, nr * sizeof(struct fd_slot *));
+		/* The system's zero pages, so that a senseless number costs address space only. */
+		chunks = calloc(nr, sizeof(struct fd_slot *));
 		if (!chunks)
 			return -ENOMEM;
-		memset(chunks + fds->nr_chunks, 0,
-		       (nr - fds->nr_chunks) * sizeof(struct fd_slot *));
+		if (fds->nr_chunks)
+			memcpy(chunks, fds->chunks, fds->nr_chunks * sizeof(struct fd_slot *));
+		free(fds->chunks);
 		fds->chunks = chunks;
 		fds->nr_chunks = nr;
 	}
