@@ -15,7 +15,7 @@
 #include <uv.h>
 #endif
 
-#define NR_POSTS 20000
+#define NR_POSTS 5000
 #define PAUSE_NS 30000
 
 struct posts {

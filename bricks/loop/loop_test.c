@@ -190,10 +190,10 @@ static void bad_descriptors_and_arguments_are_results(void **state)
 {
 	const int bad[] = {-1, 9999, 0x7fffffff};
 	struct sk_loop *loop = make();
-	struct job job;
+	struct job job, bad_accept;
 	struct iovec huge[2] = {{NULL, SIZE_MAX}, {NULL, 2}};
 	char c = 0;
-	int fd = make_file();
+	int fd = make_file(), sv[1];
 
 	(void)state;
 	for (size_t i = 0; i < SK_ARRAY_SIZE(bad); i++) {
@@ -211,6 +211,12 @@ static void bad_descriptors_and_arguments_are_results(void **state)
 	assert_int_equal(finish(loop, &job), -EINVAL);
 	sk_loop_recv(loop, &job.op, &c, 1);
 	assert_int_equal(finish(loop, &job), -ENOTSOCK);
+	/* A socket that nobody listens on, which must not spoil the next accept. */
+	sv[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bad_accept = job_on(sv[0], SK_LOOP_MULTI);
+	sk_loop_accept(loop, &bad_accept.op);
+	assert_int_equal(finish(loop, &bad_accept), -EINVAL);
+	sk_close(&sv[0]);
 	job.op.flags = 0;
 	sk_loop_signal(loop, &job.op, 4711);
 	assert_int_equal(finish(loop, &job), -EINVAL);

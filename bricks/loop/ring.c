@@ -247,6 +247,8 @@ static void report_accept(struct sk_loop *loop, struct sk_loop_op *op, int resul
 		r->has_multi_accept = false;
 		op->retries = 1;
 		result = -EINTR;
+	} else if (result == -EINVAL && op->retries) {
+		r->has_multi_accept = true; /* it was the socket */
 	}
 	if (result < 0) {
 		sk_loop_op_result(loop, op, result);

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#define FD_CHUNKS_MAX ((size_t)INT_MAX / FD_CHUNK + 1)
+
 struct fd_slot *sk_loop_fd_find(const struct fd_table *fds, int fd)
 {
 	size_t chunk = (unsigned)fd / FD_CHUNK;
@@ -19,7 +21,8 @@ struct fd_slot *sk_loop_fd_find(const struct fd_table *fds, int fd)
 /* No system call asks whether @fd is one: after a seccomp filter there may be none to ask with. */
 static int fd_table_grow(struct fd_table *fds, int fd)
 {
-	size_t chunk = (unsigned)fd / FD_CHUNK, nr = SK_MAX(2 * fds->nr_chunks, chunk + 1);
+	size_t chunk = (unsigned)fd / FD_CHUNK;
+	size_t nr = SK_MAX(SK_MIN(2 * fds->nr_chunks, FD_CHUNKS_MAX), chunk + 1);
 	struct fd_slot **chunks, *slots;
 
 	if (chunk >= fds->nr_chunks) {
