@@ -23,19 +23,20 @@ static char fifo[FIFO_BYTES]; /* ring 0 reads the bytes here, where nothing can 
 
 static uint32_t in(uint32_t offset)
 {
-	return (uint32_t)request(REQ_IN, PORT + offset, 0, 0, 0) & 0xff;
+	return (uint32_t)request(REQ_IN, PORT + offset, 1, 0, 0) & 0xff;
 }
 
 /*
- * Turn the FIFO on, unless input is waiting already: that would be lost. Then every byte is sent on
- * its own.
+ * Turn the FIFO on, unless input is waiting already: that would be lost, so then every byte is sent on its
+ * own. Skete's UART holds input back until RTS is set.
  */
 void console_init(void)
 {
-	if (in(5) & LSR_DATA)
-		return;
-	request(REQ_OUT, PORT + 2, 0x01, 1, 0);
-	burst = FIFO_BYTES;
+	if (!(in(5) & LSR_DATA)) {
+		request(REQ_OUT, PORT + 2, 0x01, 1, 0);
+		burst = FIFO_BYTES;
+	}
+	request(REQ_OUT, PORT + 4, 0x03, 1, 0);
 }
 
 void console_write(const char *data, size_t bytes)

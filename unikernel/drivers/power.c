@@ -4,17 +4,19 @@
  * The end of the machine. Skete's exit port takes the exact status; QEMU's debug-exit device takes
  * a part of it; other monitors see an ACPI power-off, and last a reset by the keyboard controller.
  */
+#include <skete/abi/exit.h>
+
 #include "../arch/x86_64/cpu.h"
 #include "../kernel/kernel.h"
 
-#define PORT_SKETE_EXIT 0x0e00 /* abi: 32 bits, the exit status */
 #define PORT_DEBUG_EXIT 0xf4   /* QEMU exits with value * 2 + 1 */
 #define SLEEP_ENABLE	0x2000
 
 void power_off(int status)
 {
 	mask();
-	request(REQ_OUT, PORT_SKETE_EXIT, (uint32_t)status & 0xff, 4, 0);
+	if ((uint32_t)request(REQ_IN, SK_EXIT_PORT, 4, 0, 0) == SK_EXIT_ID)
+		request(REQ_OUT, SK_EXIT_PORT, (uint32_t)status & 0xff, 4, 0);
 	request(REQ_OUT, PORT_DEBUG_EXIT, (uint32_t)status & 0xff, 4, 0);
 	if (acpi_power.sleep_control && !acpi_power.sleep_is_memory)
 		request(REQ_OUT, acpi_power.sleep_control, acpi_power.sleep_type << 2 | 0x20, 1, 0);

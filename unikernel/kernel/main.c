@@ -55,8 +55,6 @@ static char *next_word(char **at)
 			quoted = !quoted;
 			continue;
 		}
-		if (*from == '\\' && from[1])
-			from++;
 		*to++ = *from;
 	}
 	*at = *from ? from + 1 : from;

@@ -77,7 +77,7 @@ static uint32_t cmos(uint32_t index)
 	uint32_t value;
 
 	request(REQ_OUT, 0x70, index, 1, 0);
-	value = (uint32_t)request(REQ_IN, 0x71, 0, 0, 0);
+	value = (uint32_t)request(REQ_IN, 0x71, 1, 0, 0) & 0xff;
 	return (value >> 4) * 10 + (value & 15); /* BCD */
 }
 

@@ -44,7 +44,7 @@
 #define REQ_APIC_WRITE	1  /* register (xAPIC offset), low half, high half */
 #define REQ_APIC_READ	2  /* register */
 #define REQ_OUT		3  /* port, value, size */
-#define REQ_IN		4  /* port; one byte */
+#define REQ_IN		4  /* port, size: 1 or 4 */
 #define REQ_OUTS	5  /* port, buffer, bytes */
 #define REQ_PAGES	6  /* virtual address, physical address, pages, flags */
 #define REQ_DEADLINE	7  /* TSC deadline of the timer */

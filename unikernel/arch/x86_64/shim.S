@@ -266,8 +266,11 @@ req_out:
 
 req_in:
 	mov %edi, %edx
-	xor %eax, %eax
+	cmp $4, %esi
+	je 4f
 	in %dx, %al
+	iretq
+4:	in %dx, %eax
 	iretq
 
 req_outs:
@@ -344,10 +347,8 @@ req_seal:
 	mov $1, %eax
 	mov $0xe00, %edx
 	out %eax, %dx
-	mov $0xf4, %edx
-	out %al, %dx
-1:	hlt
-	jmp 1b
+	out %al, $0xf4
+	jmp idle
 	.endm
 
 	.code32
