@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
-/* OpenMP by GCC's own libgomp: more threads than CPUs, barriers, critical sections, tasks, schedules. */
+/* OpenMP by GCC's own libgomp: more threads than CPUs, barriers, critical sections, tasks,
+ * schedules. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

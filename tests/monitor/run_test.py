@@ -130,10 +130,14 @@ def serial_on_a_pty():
     os.close(fd)
 
 
+RUNNING = []  # whatever a test that fails leaves behind is ended after it
+
+
 def start(script, *args, **kw):
-    return subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--cmdline", script, *args, ACTOR],
+    RUNNING.append(subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--cmdline", script, *args, ACTOR],
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, bufsize=0, **kw)
+                            stderr=subprocess.PIPE, bufsize=0, **kw))
+    return RUNNING[-1]
 
 
 def read_exactly(process, count):
@@ -177,6 +181,9 @@ def slow_reader_loses_nothing():
     expect((status, len(out), out[-5:]), (42, 2 * 65536 + 5, b"FFPX\n"), "flood")
 
 
+TERMINALS = []
+
+
 class Terminal:
     """A job in the foreground of a new pseudo-terminal, whose session belongs to a shell of ours:
     when the job dies, the terminal lives on, as a user's does."""
@@ -193,7 +200,9 @@ class Terminal:
         os.close(done)
         self.shell = shell
         self.pid = int(os.read(self.news, 20))
+        TERMINALS.append(self)
         self.text = b""
+        self.is_closed = False
 
     @staticmethod
     def be_shell(command, env, cwd, news, done):
@@ -214,6 +223,7 @@ class Terminal:
         return int(os.read(self.news, 4))
 
     def close(self):
+        self.is_closed = True
         for fd in (self.done, self.news, self.fd):
             os.close(fd)
         os.waitpid(self.shell, 0)
@@ -374,6 +384,16 @@ TESTS = [
 ]
 
 
+def end_leftovers():
+    while RUNNING:
+        RUNNING.pop().kill()
+    while TERMINALS:
+        terminal = TERMINALS.pop()
+        if not terminal.is_closed:
+            os.kill(terminal.pid, signal.SIGKILL)
+            terminal.close()
+
+
 def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("1..0 # SKIP /dev/kvm is missing or not accessible")
@@ -389,6 +409,7 @@ def main():
             print(f"not ok {number} {name}\n# {type(error).__name__}: {error}", flush=True)
         else:
             print(f"ok {number} {name}" + (f" # SKIP {reason}" if reason else ""), flush=True)
+        end_leftovers()
     return 1 if failed else 0
 
 

@@ -27,8 +27,8 @@ static uint32_t in(uint32_t offset)
 }
 
 /*
- * Turn the FIFO on, unless input is waiting already: that would be lost, so then every byte is sent on its
- * own. Skete's UART holds input back until RTS is set.
+ * Turn the FIFO on, unless input is waiting already: that would be lost, so then every byte is sent
+ * on its own. Skete's UART holds input back until RTS is set.
  */
 void console_init(void)
 {

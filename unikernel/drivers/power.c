@@ -9,7 +9,7 @@
 #include "../arch/x86_64/cpu.h"
 #include "../kernel/kernel.h"
 
-#define PORT_DEBUG_EXIT 0xf4   /* QEMU exits with value * 2 + 1 */
+#define PORT_DEBUG_EXIT 0xf4 /* QEMU exits with value * 2 + 1 */
 #define SLEEP_ENABLE	0x2000
 
 void power_off(int status)

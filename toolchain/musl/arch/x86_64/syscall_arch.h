@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
- * System calls of the C library as function calls into the unikernel: Linux's numbers and arguments,
- * the number last so that the arguments are already where the handler expects them.
+ * System calls of the C library as function calls into the unikernel: Linux's numbers and
+ * arguments, the number last so that the arguments are already where the handler expects them.
  */
 #define __SYSCALL_LL_E(x) (x)
 #define __SYSCALL_LL_O(x) (x)
