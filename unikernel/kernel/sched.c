@@ -379,5 +379,8 @@ void sched_idle(void)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!cpu->rq_len && !cpu->pending)
 			request(REQ_HALT, 0, 0, 0, 0);
+		__atomic_store_n(&cpu->idle, CPU_POLLING, __ATOMIC_SEQ_CST);
+		if (__atomic_exchange_n(&cpu->must_flush, 0, __ATOMIC_SEQ_CST))
+			flush_tlb();
 	}
 }

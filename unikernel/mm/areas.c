@@ -164,12 +164,14 @@ static long do_map(struct mm_call *c)
 			return -ENOMEM;
 		remove_areas(start, start + c->bytes);
 		pages_remove(start, start + c->bytes);
+		pages_flush();
 	} else {
 		start = find_gap(c->bytes);
 		if (!start)
 			return -ENOMEM;
 	}
 	insert(start, start + c->bytes, c->prot);
+	leftovers_adopt(start, start + c->bytes, c->prot);
 	return (long)start;
 }
 
@@ -178,13 +180,14 @@ static long do_unmap(struct mm_call *c)
 	if (reserve())
 		return -ENOMEM;
 	remove_areas(c->start, c->start + c->bytes);
-	pages_remove(c->start, c->start + c->bytes);
+	leftovers_add(c->start, c->start + c->bytes);
 	return 0;
 }
 
 static long do_discard(struct mm_call *c)
 {
 	pages_remove(c->start, c->start + c->bytes);
+	pages_flush();
 	return 0;
 }
 
@@ -208,6 +211,7 @@ static long do_protect(struct mm_call *c)
 	c->prot = mm.areas[first].prot;
 	remove_areas(c->start, end);
 	insert(c->start, end, c->prot);
+	leftovers_adopt(c->start, end, c->prot);
 	return pages_protect(c->start, end, c->prot);
 }
 
@@ -239,9 +243,11 @@ static long do_break(struct mm_call *c)
 		if ((end - old) / PAGE_SIZE > frames_total)
 			return (long)mm.break_end;
 		insert(old, end, PROT_READ | PROT_WRITE);
+		leftovers_adopt(old, end, PROT_READ | PROT_WRITE);
 	} else if (end < old) {
 		remove_areas(end, old);
 		pages_remove(end, old);
+		pages_flush();
 	}
 	mm.break_end = c->start;
 	return (long)mm.break_end;

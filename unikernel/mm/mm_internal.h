@@ -22,8 +22,19 @@ struct mm_call {
 	int fixed;
 };
 
-/* Unmap whatever is mapped there, flush all TLBs, free the frames. */
+/* Unmap whatever is mapped there; pages_flush() then flushes all TLBs and frees the frames. */
 void pages_remove(uint64_t start, uint64_t end);
+void pages_flush(void);
+
+/*
+ * leftovers.c: what a small munmap() leaves mapped for a while, because the next mmap() likely
+ * wants it back, and taking pages away is dear. An access to it meanwhile goes unnoticed.
+ */
+void leftovers_add(uint64_t start, uint64_t end);
+/* An area now has this protection: leftovers in it become its zeroed pages, or go. */
+void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot);
+/* Take them all away. Returns whether there were any. */
+int leftovers_drop(void);
 
 /* Change the protection of whatever is mapped there. 0 or -ENOMEM (no page table for a split). */
 long pages_protect(uint64_t start, uint64_t end, uint64_t prot);

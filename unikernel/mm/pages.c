@@ -39,7 +39,7 @@ static const uint64_t *table_of(uint64_t entry)
 	return direct_map(entry & PTE_ADDR);
 }
 
-static void flush_batch(void)
+void pages_flush(void)
 {
 	if (!batch_count)
 		return;
@@ -75,7 +75,7 @@ static void remove_small(uint64_t start, uint64_t end, const uint64_t *table)
 	uint64_t first = 0, last = 0;
 
 	if (batch_count + (end - start) / PAGE_SIZE > BATCH)
-		flush_batch();
+		pages_flush();
 	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
 		uint64_t entry = table[va >> 12 & 511];
 
@@ -104,7 +104,7 @@ void pages_remove(uint64_t start, uint64_t end)
 			continue;
 		if (entry & PTE_PS && next - va == HUGE_SIZE) {
 			if (batch_count == BATCH)
-				flush_batch();
+				pages_flush();
 			batch[batch_count++] = (entry & PTE_ADDR & -HUGE_SIZE) | 1;
 			request(REQ_PAGES, va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
 			continue;
@@ -116,7 +116,6 @@ void pages_remove(uint64_t start, uint64_t end)
 		}
 		remove_small(va, next, table_of(entry));
 	}
-	flush_batch();
 }
 
 static uint64_t page_flags(uint64_t prot)
@@ -126,6 +125,33 @@ static uint64_t page_flags(uint64_t prot)
 	return prot & PROT_WRITE ? PAGES_WRITE : 0;
 }
 
+/* Does a present entry say something else than `flags`? */
+static int differs(uint64_t entry, uint64_t flags)
+{
+	uint64_t bits = flags & PAGES_NONE ? PTE_KEPT : flags & PAGES_WRITE ? PTE_P | PTE_W : PTE_P;
+
+	return entry && (entry & (PTE_P | PTE_W | PTE_KEPT)) != bits;
+}
+
+/* Within one table: one request from the first to the last page that changes. Returns whether any
+ * did. */
+static int protect_small(uint64_t start, uint64_t end, uint64_t flags)
+{
+	const uint64_t *table = table_of(entry_2m(start));
+	uint64_t first = 0, last = 0;
+
+	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
+		if (!differs(table[va >> 12 & 511], flags))
+			continue;
+		if (!first)
+			first = va;
+		last = va + PAGE_SIZE;
+	}
+	if (first)
+		request(REQ_PAGES, first, 0, (last - first) / PAGE_SIZE, flags);
+	return first != 0;
+}
+
 long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 {
 	uint64_t flags = page_flags(prot) | PAGES_PROTECT, next;
@@ -133,21 +159,20 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 
 	for (uint64_t va = start; va < end; va = next) {
 		uint64_t entry = entry_2m(va);
-		int whole;
 
 		next = (va + HUGE_SIZE) & -HUGE_SIZE;
 		if (next > end)
 			next = end;
-		if (!entry)
+		if (!entry || (entry & PTE_PS && !differs(entry, flags)))
 			continue;
-		whole = (entry & PTE_PS) && next - va == HUGE_SIZE;
-		changed = 1;
-		if (entry & PTE_PS && !whole && split(va))
-			return -ENOMEM;
-		if (whole)
+		if (entry & PTE_PS && next - va == HUGE_SIZE) {
 			request(REQ_PAGES, va, 0, 1, flags | PAGES_HUGE);
-		else
-			request(REQ_PAGES, va, 0, (next - va) / PAGE_SIZE, flags);
+			changed = 1;
+			continue;
+		}
+		if (entry & PTE_PS && split(va))
+			return -ENOMEM;
+		changed |= protect_small(va, next, flags);
 	}
 	if (changed) {
 		flush_tlb();
@@ -195,7 +220,7 @@ static int fill(const struct area *area, uint64_t address)
 			pages /= 4;
 	}
 	if (!pa)
-		return -ENOMEM;
+		return leftovers_drop() ? 0 : -ENOMEM; /* then the access is tried again */
 	va = address & -(pages * PAGE_SIZE);
 	flags = page_flags(area->prot) | (pages == 512 ? PAGES_HUGE : 0);
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
@@ -233,6 +258,11 @@ static int allowed(uint64_t va, uint64_t error)
 int mm_present(uint64_t va)
 {
 	return va < 1ull << 47 && allowed(va, 0);
+}
+
+int mm_writable(uint64_t va)
+{
+	return allowed(va, 2);
 }
 
 int mm_fault(uint64_t address, uint64_t error)

@@ -16,6 +16,10 @@ void tlb_flush_others(void)
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (&cpus[i] == self || !cpus[i].online)
 			continue;
+		/* A halted CPU looks at this word before it leaves its idle loop. */
+		__atomic_store_n(&cpus[i].must_flush, 1, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&cpus[i].idle, __ATOMIC_SEQ_CST) == CPU_HALTED)
+			continue;
 		before[i] = cpus[i].flushed;
 		sent |= 1u << i;
 		apic_send(&cpus[i], IRQ_FLUSH);

@@ -129,7 +129,7 @@ long sys_futex(uint32_t *address, int op, uint32_t value, const struct timespec 
 	switch (op & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
 		value3 = ~0u;
-		/* fall through */
+		__attribute__((fallthrough));
 	case FUTEX_WAIT_BITSET:
 		result = futex_wait(address, value, deadline_of(timeout, op), value3);
 		if (result == -EINTR && !this_thread()->nosig)

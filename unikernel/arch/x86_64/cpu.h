@@ -74,6 +74,7 @@ struct cpu {
 	uint32_t apic_id;
 	volatile uint32_t online;
 	uint32_t timer_lock;
+	uint32_t must_flush;  /* set while it is halted: flush before running anything */
 	struct timer *timers; /* sorted by deadline */
 	struct pvclock clock __attribute__((aligned(512)));
 	uint8_t pad1[32];
