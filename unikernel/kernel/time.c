@@ -97,19 +97,38 @@ static uint64_t rtc_seconds(void)
 	return ((days * 24 + cmos(4)) * 60 + cmos(2)) * 60 + cmos(0);
 }
 
+/* What the APIC's counter and the TSC say at the same time: the closest pair of readings of
+ * several. */
+static uint64_t read_both(uint64_t *tsc)
+{
+	uint64_t count = 0, closest = UINT64_MAX;
+
+	for (int i = 0; i < 16; i++) {
+		uint64_t before = rdtsc(), left, after;
+
+		left = (uint32_t)request(REQ_APIC_READ, 0x390, 0, 0, 0);
+		after = rdtsc();
+		if (after - before >= closest)
+			continue;
+		closest = after - before;
+		*tsc = before + closest / 2;
+		count = 0xffffffff - left;
+	}
+	return count;
+}
+
 static void calibrate(void)
 {
-	uint64_t start;
-	uint32_t left;
+	uint64_t start_tsc, end_tsc, start, end;
 
 	request(REQ_APIC_WRITE, 0x3e0, 0xb, 0, 0); /* divide by 1 */
 	request(REQ_APIC_WRITE, 0x320, 0x10000 | VECTOR_SPURIOUS, 0, 0);
 	request(REQ_APIC_WRITE, 0x380, 0xffffffff, 0, 0);
-	start = rdtsc();
+	start = read_both(&start_tsc);
 	do
-		left = (uint32_t)request(REQ_APIC_READ, 0x390, 0, 0, 0);
-	while (left > 0xffffffff - CALIBRATE_NS);
-	tsc_mul = ((uint64_t)(0xffffffff - left) << 32) / (rdtsc() - start);
+		end = read_both(&end_tsc);
+	while (end - start < CALIBRATE_NS);
+	tsc_mul = ((end - start) << 32) / (end_tsc - start_tsc);
 	request(REQ_APIC_WRITE, 0x380, 0, 0, 0);
 }
 
