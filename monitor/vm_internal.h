@@ -4,7 +4,8 @@
 /*
  * The inside of libskete.
  *
- *   vm.c       the public calls, and the life of the machine: start, pause, reboot, end
+ *   vm.c       a machine from its configuration; most of the public calls
+ *   life.c     pause, reboot, end: where all vCPUs meet
  *   vcpu.c     the thread of a vCPU and its exits
  *   machine.c  composition: builds the machine out of bricks, and takes it down again
  *   irqchip.c  where the interrupts of its devices go
@@ -124,7 +125,7 @@ void *vcpu_thread_main(void *arg);
 /* vcpu.c: makes VM_KICK_SIGNAL, blocked everywhere else, end the vCPU's KVM_RUN. */
 int vcpu_arm_kick(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
 
-/* vm.c, for vCPU threads and device callbacks; none of them waits. */
+/* life.c, for vCPU threads and device callbacks. Only vm_park() waits. */
 
 /* Ends the machine; the first reason wins. @report may be NULL. */
 void vm_request_end(struct sk_vm *vm, enum sk_vm_end end, uint32_t status, const char *report);
