@@ -90,6 +90,29 @@ static void huge(void)
 	munmap(q, MIB);
 }
 
+/* Memory that was unmapped a moment ago comes back empty, and does not go away again. */
+static void leftovers(void)
+{
+	char *p = map(8 * PAGE), *q;
+
+	fill(p, 8 * PAGE, 4);
+	munmap(p + 4 * PAGE, 4 * PAGE);
+	q = mremap(p, 4 * PAGE, 8 * PAGE, 0);
+	check(q == p && is_zero(p + 4 * PAGE, 4 * PAGE), "mremap grows where something was");
+	fill(p, 8 * PAGE, 5);
+	for (int i = 0; i < 100; i++) {
+		q = map(32 * PAGE);
+		q[0] = q[16 * PAGE] = 1;
+		munmap(q, 32 * PAGE);
+		q = map((size_t)(33 + i) * PAGE);
+		if (!is_zero(q, (size_t)(33 + i) * PAGE))
+			check(0, "mapped again, zero");
+		munmap(q, (size_t)(33 + i) * PAGE);
+	}
+	check(filled(p, 8 * PAGE, 5), "and keeps what it holds");
+	munmap(p, 8 * PAGE);
+}
+
 static void reuse(void)
 {
 	struct sysinfo before, after;
@@ -165,6 +188,7 @@ int main(void)
 
 	basic();
 	huge();
+	leftovers();
 	reuse();
 	too_much();
 	brk_area();

@@ -229,6 +229,7 @@ static long do_extend(struct mm_call *c)
 	    (i + 1 < mm.count && mm.areas[i + 1].start < c->start + c->new_bytes))
 		return -ENOMEM;
 	a->end = c->start + c->new_bytes;
+	leftovers_adopt(c->start + c->bytes, a->end, a->prot);
 	return 0;
 }
 
