@@ -106,6 +106,18 @@ static int fail(const char *how)
 		pthread_create(&thread, NULL, run_off, NULL);
 		pthread_join(thread, NULL);
 	}
+	if (!strcmp(how, "guard")) { /* where memory was in use a moment ago */
+		char *old = mmap(NULL, 131072, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				 -1, 0);
+
+		memset(old, 1, 131072);
+		munmap(old, 131072);
+		code = mmap(NULL, 131072, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mprotect(code + 4096, 126976, PROT_READ | PROT_WRITE);
+		if (code != old || code[4096])
+			return 2;
+		*(volatile char *)code = 1;
+	}
 	if (!strcmp(how, "divide"))
 		return 7 / zero;
 	if (!strcmp(how, "illegal"))

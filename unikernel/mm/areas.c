@@ -195,9 +195,12 @@ static long do_protect(struct mm_call *c)
 {
 	uint64_t end = c->start + c->bytes;
 	uint32_t first, last;
+	struct area whole = {0, 0, 0};
 
 	if (reserve())
 		return -ENOMEM;
+	if (area_at(c->start) && !area_at(c->start)->prot)
+		whole = *area_at(c->start);
 	split_at(c->start);
 	split_at(end);
 	first = find(c->start);
@@ -212,6 +215,9 @@ static long do_protect(struct mm_call *c)
 	remove_areas(c->start, end);
 	insert(c->start, end, c->prot);
 	leftovers_adopt(c->start, end, c->prot);
+	/* Of a reservation a part became accessible; the rest is its guard. */
+	leftovers_evict(whole.start, c->start < whole.end ? c->start : whole.end);
+	leftovers_evict(end, whole.end);
 	return pages_protect(c->start, end, c->prot);
 }
 

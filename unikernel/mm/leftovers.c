@@ -12,6 +12,7 @@
 #define RANGES	    64
 #define BYTES_EACH  (1ull << 18)
 #define BYTES_TOTAL (1ull << 20)
+#define GUARD_BYTES (1ull << 16)
 
 static struct {
 	uint64_t start, end;
@@ -61,11 +62,26 @@ static void renew(uint64_t start, uint64_t end, uint64_t prot)
 	}
 }
 
+void leftovers_evict(uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t from = left[i].start > start ? left[i].start : start;
+		uint64_t to = left[i].end < end ? left[i].end : end;
+
+		if (from < to)
+			pages_remove(from, to);
+	}
+	pages_flush();
+}
+
 void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot)
 {
-	/* Inaccessible as yet: a thread's stack, say, which is made accessible next. */
-	if (!(prot & (PROT_READ | PROT_WRITE)))
+	if (!(prot & (PROT_READ | PROT_WRITE))) {
+		/* A guard; or, when it is large, likely a stack that is made accessible next. */
+		if (end - start <= GUARD_BYTES)
+			leftovers_evict(start, end);
 		return;
+	}
 	for (uint32_t i = count; i-- > 0;) {
 		uint64_t from = left[i].start > start ? left[i].start : start;
 		uint64_t to = left[i].end < end ? left[i].end : end;

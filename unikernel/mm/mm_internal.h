@@ -33,6 +33,8 @@ void pages_flush(void);
 void leftovers_add(uint64_t start, uint64_t end);
 /* An area now has this protection: leftovers in it become its zeroed pages, or go. */
 void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot);
+/* What stays inaccessible, a guard, must be: take away leftovers in it. */
+void leftovers_evict(uint64_t start, uint64_t end);
 /* Take them all away. Returns whether there were any. */
 int leftovers_drop(void);
 
