@@ -204,6 +204,7 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		.reset_value = SK_PM_RESET_VALUE,
 		.event = {SK_ACPI_IO, SK_PM_PORT + SK_PM_EVENT},
 		.event_gsi = POWER_BUTTON_GSI,
+		.tables_end = RESET_VECTOR_GPA,
 		.devices = &serial,
 		.nr_devices = c->has_console ? 1 : 0,
 	};
@@ -310,6 +311,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 		return ret;
 	/* The image first: a file that is no kernel must not cost a VM. */
 	ret = write_acpi(m, &vm->config, &acpi, err);
+	if (ret)
+		return ret;
+	ret = reset_vector_write(m->gm, err);
 	if (ret)
 		return ret;
 	ret = load_kernel(m, vm, &acpi, &entry, err);

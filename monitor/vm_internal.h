@@ -146,4 +146,8 @@ void console_signal(void *console);
 void report_crash(const struct machine *machine, uint32_t index, const char *what, char *buf,
 		  size_t size_bytes);
 
+#define RESET_VECTOR_GPA UINT64_C(0xffff0)
+/* reset_vector.c: what a guest finds that reboots by jumping to the firmware. */
+int reset_vector_write(struct sk_gmem *gm, struct sk_error *err) SK_MUST_CHECK;
+
 #endif
