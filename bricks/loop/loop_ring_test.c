@@ -39,10 +39,8 @@ static struct sk_loop *make_ring(void)
 	struct sk_loop *loop = NULL;
 	struct sk_error err;
 
-	if (sk_loop_create(&loop, &config, &err)) {
-		print_message("# %s\n", err.message);
-		skip();
-	}
+	if (sk_loop_create(&loop, &config, &err))
+		fail_msg("%s", err.message);
 	return loop;
 }
 
@@ -153,10 +151,6 @@ static void data_path_needs_io_uring_enter_alone(void **state)
 	int sv[2];
 
 	(void)state;
-	if (IS_SANITIZED) {
-		print_message("# a sanitizer needs more system calls than the filter admits\n");
-		skip();
-	}
 	sk_loop_destroy(make_ring());
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
 	assert_int_equal(in_child(jailed, sv), 0);
@@ -232,10 +226,20 @@ static void refusal_falls_back_to_epoll_with_a_reason(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(data_path_needs_io_uring_enter_alone),
 		cmocka_unit_test(other_opcodes_and_registering_are_refused),
 		cmocka_unit_test(refusal_falls_back_to_epoll_with_a_reason),
+		/* The last: a sanitizer needs more system calls than its filter admits. */
+		cmocka_unit_test(data_path_needs_io_uring_enter_alone),
 	};
+	struct sk_loop_config config = {.driver = SK_LOOP_IO_URING};
+	struct sk_loop *loop = NULL;
+	struct sk_error err;
 
-	return cmocka_run_group_tests_name("loop_ring", tests, NULL, NULL);
+	if (sk_loop_create(&loop, &config, &err)) {
+		printf("1..0 # SKIP %s\n", err.message);
+		return 0;
+	}
+	sk_loop_destroy(loop);
+	return _cmocka_run_group_tests("loop_ring", tests, SK_ARRAY_SIZE(tests) - IS_SANITIZED,
+				       NULL, NULL);
 }
