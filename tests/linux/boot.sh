@@ -17,11 +17,6 @@ SCRIPT
 tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script"
 release=$(ls "$LINUX_DIR/lib/modules")
 
-# What the guest printed after `seen: NAME `.
-seen() {
-	tr -d '\r' <"$WORK/serial" | sed -n "s/^seen: $1 *//p"
-}
-
 boot() {
 	local kernel=$1 cpus=$2 status=0 problems=() memory
 	timeout -k 5 100 "$SKETE" run --kernel "$kernel" --initrd "$WORK/initrd" --cpus "$cpus" \

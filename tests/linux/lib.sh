@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Skete authors
 #
-# What the tests in this folder share: TAP. Sourced after `set -euo pipefail`.
+# What the tests in this folder share: TAP, and a guest to talk to. Sourced after `set -euo pipefail`.
 
 points=0
 failures=0
@@ -27,4 +27,88 @@ comment() {
 done_testing() {
 	echo "1..$points"
 	[ "$failures" -eq 0 ]
+}
+
+# What the guest printed after `seen: NAME `, a line each time it did.
+seen() {
+	tr -d '\r' <"$WORK/serial" | sed -n "s/^seen: $1 *//p"
+}
+
+# A problem of the point that is being tested; verdict TITLE reports them all, with what was said.
+problems=()
+problem() {
+	problems+=("$*")
+}
+
+verdict() {
+	ok "${#problems[@]}" "$1"
+	if [ ${#problems[@]} -gt 0 ]; then
+		printf '# %s\n' "${problems[@]}"
+		comment <"$WORK/said"
+		tail -n 40 "$WORK/serial" | comment
+	fi
+	problems=()
+}
+
+# Milliseconds since some moment.
+now_ms() {
+	local up
+	up=$(cut -d' ' -f1 /proc/uptime)
+	echo "$((10#${up/./}))0"
+}
+
+# guest_start COMMAND [ARG...]: runs a monitor whose standard input is what guest_tell says and whose
+# output and messages go to $WORK/serial and $WORK/said.
+guest_pid=
+guest_start() {
+	rm -f "$WORK/in"
+	: >"$WORK/serial"
+	mkfifo "$WORK/in"
+	exec 7<>"$WORK/in"
+	"$@" <"$WORK/in" >"$WORK/serial" 2>"$WORK/said" 7>&- &
+	guest_pid=$!
+	trap 'kill -KILL "$guest_pid" 2>/dev/null || true' EXIT
+}
+
+guest_tell() {
+	echo "$*" >&7
+}
+
+guest_runs() {
+	[ -d "/proc/$guest_pid" ] && ! grep -q '^State:.Z' "/proc/$guest_pid/status" 2>/dev/null
+}
+
+# guest_wait_for SECONDS COUNT PATTERN: until COUNT lines of the console match; false if the guest
+# ended, panicked or took too long.
+guest_wait_for() {
+	local deadline=$(($(now_ms) + $1 * 1000)) runs=1
+	while [ "$(grep -c -- "$3" "$WORK/serial")" -lt "$2" ]; do
+		if [ "$runs" -eq 0 ] || [ "$(now_ms)" -gt "$deadline" ] ||
+			grep -q '^.*Kernel panic' "$WORK/serial"; then
+			return 1
+		fi
+		# Looked at once more after the end: it may have said it last.
+		guest_runs || runs=0
+		sleep 0.1
+	done
+}
+
+# guest_end SECONDS: waits for the end and sets status; 124 if it had to be killed.
+status=0
+guest_end() {
+	local deadline=$(($(now_ms) + $1 * 1000)) is_late=
+	while guest_runs; do
+		if [ "$(now_ms)" -gt "$deadline" ]; then
+			is_late=1
+			kill -KILL "$guest_pid"
+			break
+		fi
+		sleep 0.1
+	done
+	status=0
+	wait "$guest_pid" || status=$?
+	# shellcheck disable=SC2034 # for those who source this
+	[ -z "$is_late" ] || status=124
+	exec 7>&-
+	trap - EXIT
 }
