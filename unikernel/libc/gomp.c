@@ -15,11 +15,14 @@ EXPORT long __sysconf(int name)
 	return sysconf(name);
 }
 
-/* libgomp asks for this only with OMP_PROC_BIND; its threads then inherit the caller's CPUs. */
+/*
+ * libgomp asks for this only with OMP_PROC_BIND. Affinity of a thread to be cannot be set here; its
+ * threads then inherit the caller's CPUs.
+ */
 EXPORT int pthread_attr_setaffinity_np(pthread_attr_t *attr, size_t bytes, const void *set)
 {
 	(void)attr;
 	(void)bytes;
 	(void)set;
-	return 0;
+	return ENOTSUP;
 }
