@@ -19,10 +19,11 @@ SCRIPT
 tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script"
 cmdline="console=ttyS0 quiet panic=-1"
 
-# What was said at level warning or worse, without what differs from boot to boot.
+# What was said at level warning or worse, without what differs from boot to boot and what only says
+# that the host was busy.
 complaints() {
 	tr -d '\r' <"$1" | sed -n 's/^seen: level//p' |
-		sed -E 's/0x[0-9a-f]+/N/g; s/\b[0-9a-f]*[0-9][0-9a-f]*\b/N/g' | sort -u
+		sed -E '/hrtimer: interrupt took/d; s/0x[0-9a-f]+/N/g; s/\b[0-9a-f]*[0-9][0-9a-f]*\b/N/g' | sort -u
 }
 
 for cpus in 1 2; do
@@ -31,9 +32,10 @@ for cpus in 1 2; do
 		-display none -serial stdio
 	guest_end 200
 	if [ "$status" -ne 0 ] || [ "$(seen lines)" -lt 100 ]; then
-		problem "QEMU ends with $status"
+		skipped "Linux' complaints with $cpus CPU(s)" \
+			"QEMU's microvm ended with $status, so there is nothing to compare with"
+		continue
 	fi
-	verdict "QEMU's microvm boots with $cpus CPU(s)"
 	complaints "$WORK/serial" >"$WORK/theirs"
 	guest_start "$SKETE" run --kernel "$LINUX_ELF" --initrd "$WORK/initrd" --memory 512M --cpus "$cpus" \
 		--no-reboot --cmdline "$cmdline"

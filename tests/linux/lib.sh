@@ -18,6 +18,12 @@ ok() {
 	fi
 }
 
+# skipped TITLE REASON
+skipped() {
+	points=$((points + 1))
+	echo "ok $points - $1 # SKIP $2"
+}
+
 # Every line of standard input as a comment.
 comment() {
 	tr -d '\r' | sed 's/^/# /'
