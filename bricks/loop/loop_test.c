@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "loop_test_util.h"
+
 /* An operation with what became of it. */
 struct job {
 	struct sk_loop_op op;
@@ -55,17 +57,6 @@ static int finish(struct sk_loop *loop, struct job *job)
 	while (sk_loop_op_is_busy(&job->op))
 		turn(loop);
 	return job->last;
-}
-
-static struct sk_loop *make_with(const struct sk_loop_config *config)
-{
-	struct sk_loop *loop = NULL;
-	struct sk_error err;
-	int ret = sk_loop_create(&loop, config, &err);
-
-	if (ret)
-		fail_msg("%s", err.message);
-	return loop;
 }
 
 static struct sk_loop *make(void)
@@ -814,20 +805,6 @@ static void configuration_is_checked(void **state)
 		unsetenv("SKETE_LOOP");
 }
 
-/* A machine that refuses the driver which the environment forces skips the whole program. */
-static bool has_driver(void)
-{
-	struct sk_loop *loop = NULL;
-	struct sk_error err;
-
-	if (sk_loop_create(&loop, NULL, &err)) {
-		printf("1..0 # SKIP %s\n", err.message);
-		return false;
-	}
-	sk_loop_destroy(loop);
-	return true;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -851,7 +828,7 @@ int main(void)
 	};
 	const char *driver = getenv("SKETE_LOOP");
 
-	if (!has_driver())
+	if (!has_driver(NULL))
 		return 0;
 	return cmocka_run_group_tests_name(driver && *driver ? driver : "loop", tests, NULL, NULL);
 }

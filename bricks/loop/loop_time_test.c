@@ -12,16 +12,7 @@
 
 #include <cmocka.h>
 
-static struct sk_loop *make_with(const struct sk_loop_config *config)
-{
-	struct sk_loop *loop = NULL;
-	struct sk_error err;
-	int ret = sk_loop_create(&loop, config, &err);
-
-	if (ret)
-		fail_msg("%s", err.message);
-	return loop;
-}
+#include "loop_test_util.h"
 
 struct alarm {
 	struct sk_loop_timer timer;
@@ -415,20 +406,6 @@ static void busy_polling_has_a_bound(void **state)
 	sk_close(&fd);
 }
 
-/* A machine that refuses the driver which the environment forces skips the whole program. */
-static bool has_driver(void)
-{
-	struct sk_loop *loop = NULL;
-	struct sk_error err;
-
-	if (sk_loop_create(&loop, NULL, &err)) {
-		printf("1..0 # SKIP %s\n", err.message);
-		return false;
-	}
-	sk_loop_destroy(loop);
-	return true;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,7 +419,7 @@ int main(void)
 		cmocka_unit_test(busy_polling_has_a_bound),
 	};
 
-	if (!has_driver())
+	if (!has_driver(NULL))
 		return 0;
 	return cmocka_run_group_tests_name("loop_time", tests, NULL, NULL);
 }

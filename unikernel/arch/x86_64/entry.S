@@ -156,7 +156,7 @@ ap_start:	/* a CPU that has just come up; rdi: its index; masked by the shim */
 	shl $10, %rax
 	lea cpus(%rip), %rdi
 	add %rax, %rdi
-	mov CPU_NESTED_RIP(%rdi), %rsp	/* the stack of its idle thread, for now kept there */
+	mov CPU_NESTED_RIP(%rdi), %rsp	/* where its starter left the stack of its idle thread */
 	call ap_main
 
 	.globl sched_switch_asm, sched_resume
