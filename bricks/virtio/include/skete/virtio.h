@@ -98,7 +98,7 @@ struct sk_virtio_ops {
 struct sk_virtio_config {
 	uint32_t device_id;	     /* VIRTIO_ID_*: virtio 1.2, 5 */
 	uint64_t features;	     /* the device's own, offered besides SK_VIRTIO_CORE_FEATURES */
-	uint64_t core_features;	     /* those of SK_VIRTIO_CORE_FEATURES that are not offered */
+	uint64_t core_features_off;  /* of SK_VIRTIO_CORE_FEATURES: not offered */
 	uint32_t nr_queues;	     /* 1 to SK_VIRTIO_MAX_QUEUES */
 	const uint16_t *queue_sizes; /* nr_queues maxima, powers of two; copied */
 	uint32_t config_bytes;	     /* of the configuration space: at most MAX_CONFIG_BYTES */
