@@ -388,6 +388,16 @@ void *kernel_pages(uint32_t pages)
 	return pa ? memset(direct_map(pa), 0, pages * PAGE_SIZE) : NULL;
 }
 
+void mm_give(uint64_t pa, uint64_t bytes)
+{
+	uint64_t start = round_up(pa), end = (pa + bytes) & -PAGE_SIZE;
+	uint32_t before = spin_lock(&mm.lock);
+
+	if (start < end)
+		frames_add(start, end);
+	spin_unlock(&mm.lock, before);
+}
+
 void mm_init(void)
 {
 	uint64_t r = 0, slot = ((uint64_t)boot.direct >> 39) ^ 64;

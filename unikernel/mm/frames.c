@@ -28,6 +28,14 @@ static void release(uint64_t start, uint64_t end)
 	frames_free_count += last - first;
 }
 
+void frames_add(uint64_t start, uint64_t end)
+{
+	release(start, end);
+	frames_total += (end - start) / PAGE_SIZE;
+	low_hint = 0;
+	high_hint = words;
+}
+
 static void release_around(uint64_t start, uint64_t end, uint64_t hole, uint64_t hole_end)
 {
 	if (hole_end <= start || hole >= end) {

@@ -29,10 +29,14 @@ struct area {
 void frames_init(void);
 uint64_t frames_alloc(uint32_t pages); /* 1, 4, 16 (aligned to themselves) or 512 */
 void frames_free(uint64_t pa, uint32_t pages);
+void frames_add(uint64_t start, uint64_t end); /* were never free before */
 extern uint64_t frames_free_count, frames_total;
 
 /* Kernel memory: whole zeroed pages in the direct map, or NULL. Takes the lock. */
 void *kernel_pages(uint32_t pages);
+
+/* Give whole pages of RAM, in use since the boot, to the free frames. Takes the lock. */
+void mm_give(uint64_t pa, uint64_t bytes);
 
 /* areas.c: the address space. */
 void mm_init(void);

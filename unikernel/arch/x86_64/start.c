@@ -85,7 +85,7 @@ static void read_pvh(uint64_t pa)
 	for (uint32_t i = 0; i < info->memmap_entries; i++)
 		if (map[i].type == E820_RAM)
 			add_ram(map[i].address, map[i].address + map[i].size);
-	if (info->modules) {
+	if (info->modules && info->modlist) {
 		const struct pvh_module *module = (const void *)info->modlist;
 
 		boot.initrd = module->address;
@@ -101,8 +101,10 @@ static void read_linux(uint64_t pa)
 
 	copy_cmdline(*(const uint32_t *)(zero_page + 0x228));
 	boot.rsdp = *(const uint64_t *)(zero_page + 0x70);
-	boot.initrd = *(const uint32_t *)(zero_page + 0x218);
-	boot.initrd_bytes = *(const uint32_t *)(zero_page + 0x21c);
+	boot.initrd = *(const uint32_t *)(zero_page + 0x218) |
+		      (uint64_t) * (const uint32_t *)(zero_page + 0xc0) << 32;
+	boot.initrd_bytes = *(const uint32_t *)(zero_page + 0x21c) |
+			    (uint64_t) * (const uint32_t *)(zero_page + 0xc4) << 32;
 	for (int i = zero_page[0x1e8]; i > 0; i--, entry += 20) {
 		uint64_t start = *(const uint64_t *)entry, size = *(const uint64_t *)(entry + 8);
 
@@ -183,6 +185,20 @@ static void map_shim(void)
 	table[SHIM_TEXT / PAGE] = SHIM_TEXT | PTE_P | PTE_U;
 }
 
+/* It has to lie in RAM, out of the way of what is placed behind the image. */
+static void check_initrd(void)
+{
+	uint64_t start = boot.initrd, end = start + boot.initrd_bytes;
+
+	if (!boot.initrd_bytes)
+		return;
+	for (uint32_t i = 0; i < boot.ram_count; i++)
+		if (start >= boot.ram[i].start && end > start && end <= boot.ram[i].end &&
+		    (end <= boot.used_start || start >= boot.used_end))
+			return;
+	give_up("skete: the initial RAM disk is not in RAM, or too little of that is free\n");
+}
+
 /* Place the page tables and the frame bitmap behind the image, and check that they fit. */
 static void place(void)
 {
@@ -202,6 +218,7 @@ static void place(void)
 			break;
 	if (i == boot.ram_count)
 		give_up("skete: too little memory for the image\n");
+	check_initrd();
 	shim.table_next = image_end;
 	shim.table_zeroed = image_end + (tables < ZEROED_AHEAD ? tables : ZEROED_AHEAD) * PAGE;
 	for (uint64_t *word = (uint64_t *)image_end; word < (uint64_t *)shim.table_zeroed; word++)
