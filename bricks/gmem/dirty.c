@@ -41,6 +41,27 @@ void sk_gmem_mark_dirty(struct sk_gmem *gm, gpa_t gpa, uint64_t len_bytes)
 	}
 }
 
+void sk_gmem_mark_dirty_hva(struct sk_gmem *gm, const void *hva, uint64_t len_bytes)
+{
+	if (!gm->has_dirty_log || !len_bytes)
+		return;
+	for (size_t i = 0; i < gm->nr_regions; i++) {
+		const struct sk_gmem_region *pub = &gm->regions[i].pub;
+		uintptr_t offset = (uintptr_t)hva - (uintptr_t)pub->hva;
+
+		if (sk_range_fits(offset, len_bytes, pub->size_bytes)) {
+			sk_gmem_mark_dirty(gm, pub->gpa + offset, len_bytes);
+			return;
+		}
+	}
+	BUG_ON(true); /* no guest can do this: the address is ours */
+}
+
+bool sk_gmem_has_dirty_log(const struct sk_gmem *gm)
+{
+	return gm->has_dirty_log;
+}
+
 int sk_gmem_harvest_dirty(struct sk_gmem *gm, size_t index, uint64_t *bitmap, size_t nr_words)
 {
 	const struct region *region;

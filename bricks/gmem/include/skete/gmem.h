@@ -145,6 +145,9 @@ int sk_gmem_store_u64(struct sk_gmem *gm, gpa_t gpa, uint64_t value) SK_MUST_CHE
  * (sk_bits_words(size / 4 KiB) words, or it is -EINVAL) by OR, and clears them.
  */
 void sk_gmem_mark_dirty(struct sk_gmem *gm, gpa_t gpa, uint64_t len_bytes);
+/* The same for what a slice or a vector leads to: @hva and all @len_bytes lie in one region. */
+void sk_gmem_mark_dirty_hva(struct sk_gmem *gm, const void *hva, uint64_t len_bytes);
+bool sk_gmem_has_dirty_log(const struct sk_gmem *gm);
 int sk_gmem_harvest_dirty(struct sk_gmem *gm, size_t index, uint64_t *bitmap,
 			  size_t nr_words) SK_MUST_CHECK;
 

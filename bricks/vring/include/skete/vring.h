@@ -51,7 +51,8 @@ struct sk_vring_config {
 /*
  * A chain of buffers, from pop to push. The vectors are in the caller's array: first those that the
  * device reads, then those that it writes. Their total is at most UINT32_MAX bytes (2.7.5.2).
- * A caller may keep any number of chains, and does not change the fields.
+ * A caller may keep any number of chains, and does not change the fields; until the push it keeps
+ * the vectors as they were, too.
  */
 struct sk_vring_chain {
 	struct iovec *iov;
@@ -61,7 +62,8 @@ struct sk_vring_chain {
 	/* private to bricks/vring */
 	uint16_t id;	   /* split: index of the head; packed: buffer id */
 	uint16_t nr_slots; /* packed: descriptors of the ring that it takes */
-	uint32_t position; /* in order: its place in the order of pops */
+	uint32_t position; /* its place in the order of pops, modulo the size of the ring */
+	bool has_writable;
 };
 
 /*
@@ -90,7 +92,7 @@ int sk_vring_pop(struct sk_vring *ring, struct sk_vring_chain *chain, struct iov
 /* Gives back the chain that was popped last, if nothing was pushed since: the next pop finds it. */
 void sk_vring_unpop(struct sk_vring *ring, const struct sk_vring_chain *chain);
 
-/* True if a pop would find a chain (or a broken ring). */
+/* True if a pop would find a chain (or find out that the ring is broken). */
 bool sk_vring_has_work(struct sk_vring *ring);
 
 /*
@@ -107,9 +109,11 @@ void sk_vring_push(struct sk_vring *ring, const struct sk_vring_chain *chain,
 bool sk_vring_flush(struct sk_vring *ring) SK_MUST_CHECK;
 
 /*
- * Doorbell suppression. disable asks the driver not to ring while the device polls. enable asks for
- * a doorbell from the next chain on and returns true if there is work already, so that no chain is
- * missed: the caller then goes on popping.
+ * Doorbell suppression. Doorbells are on at first, and a device that always pops until there is
+ * nothing left need not care: that last pop asks for the next doorbell, without losing one.
+ * disable asks the driver not to ring while the device polls. enable asks for a doorbell from the
+ * next chain on and returns true if there is work already, so that no chain is missed: the caller
+ * then goes on popping.
  */
 void sk_vring_disable_doorbell(struct sk_vring *ring);
 bool sk_vring_enable_doorbell(struct sk_vring *ring) SK_MUST_CHECK;
@@ -128,15 +132,16 @@ struct sk_vring_base sk_vring_get_base(const struct sk_vring *ring);
 int sk_vring_set_base(struct sk_vring *ring, struct sk_vring_base base) SK_MUST_CHECK;
 
 /*
- * The state of a ring without chains in flight (a bug otherwise): what create does not know.
+ * The state of a ring with nothing in flight and all flushed (a bug otherwise): what create does
+ * not know.
  * restore works on a fresh ring of the same configuration; -EINVAL: not such a state.
  */
 void sk_vring_save(const struct sk_vring *ring, struct sk_writer *w);
 int sk_vring_restore(struct sk_vring *ring, struct sk_reader *r) SK_MUST_CHECK;
 
 /*
- * Help with vectors. copy_from takes up to @len_bytes from @nr vectors beginning @offset bytes into
- * them, copy_to puts them there; both return how many bytes they moved.
+ * Help with vectors. copy_from takes up to @len_bytes from @nr vectors beginning @offset_bytes
+ * into them, copy_to puts them there; both return how many bytes they moved.
  */
 size_t sk_vring_copy_from(const struct iovec *iov, uint32_t nr, size_t offset_bytes, void *buf,
 			  size_t len_bytes);
