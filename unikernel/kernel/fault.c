@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
- * Exceptions: a missing page is filled in; anything else is the program's end, with one report and
- * the status that a shell shows for a process killed by the signal.
+ * Exceptions: a missing page is filled in; anything else goes to the program's handler of the
+ * signal. Without one it is the program's end, with one report and the status that a shell shows
+ * for a process killed by the signal.
  */
 #include <elf.h>
 #include <signal.h>
@@ -11,9 +12,8 @@
 #include "../mm/mm.h"
 #include "boot.h"
 #include "kernel.h"
+#include "signals.h"
 #include "thread.h"
-
-#define PAGE_FAULT 14
 
 extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[];
 extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
@@ -95,19 +95,23 @@ static const char *describe(uint64_t vector, uint64_t error, uint64_t address)
 	const struct area *area = mm_area_of(address);
 
 	switch (vector) {
-	case 0:
+	case VECTOR_DIVIDE:
 		return "division error";
-	case 3:
+	case VECTOR_BREAKPOINT:
 		return "breakpoint";
-	case 6:
+	case VECTOR_OPCODE:
 		return "illegal instruction";
-	case 13:
+	case VECTOR_PROTECTION:
 		return "privileged instruction or bad address";
-	case PAGE_FAULT:
+	case VECTOR_PAGE:
 		break;
-	case 16:
-	case 19:
+	case VECTOR_FLOAT:
+	case VECTOR_SIMD:
 		return "floating-point exception";
+	case VECTOR_STACK:
+		return "bad stack address";
+	case VECTOR_ALIGNMENT:
+		return "misaligned access";
 	default:
 		return "exception";
 	}
@@ -121,16 +125,8 @@ static const char *describe(uint64_t vector, uint64_t error, uint64_t address)
 	if (area && area->start <= address && !(area->prot & 3))
 		return "access to a guard page (stack overflow?)";
 	if (area && area->start <= address)
-		return error & 2 && !(area->prot & 2) ? "write to read-only memory"
-						      : "out of memory";
+		return mm_is_short(area, error) ? "out of memory" : "write to read-only memory";
 	return "access to no memory";
-}
-
-static int signal_of(uint64_t vector)
-{
-	if (vector == 0 || vector == 16 || vector == 19)
-		return SIGFPE;
-	return vector == 6 ? SIGILL : vector == 1 || vector == 3 ? SIGTRAP : SIGSEGV;
 }
 
 static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64_t address)
@@ -139,7 +135,7 @@ static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64
 	const char *access = error & 16 ? "execute" : error & 2 ? "write" : "read";
 
 	kprintf("\nskete: %s: ", describe(vector, error, address));
-	if (vector == PAGE_FAULT)
+	if (vector == VECTOR_PAGE)
 		kprintf("%s of %012lx, ", access, address);
 	kprintf("thread %u, CPU %u\n", thread->tid, this_cpu()->index);
 	frame(r->rip);
@@ -155,17 +151,21 @@ static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64
 /* Masked, on the CPU's fault stack. */
 void fault_c(struct regs *regs)
 {
-
 	static uint32_t reported;
 	const struct cpu *cpu = this_cpu();
+	int code;
 
-	if (cpu->fault_vector == PAGE_FAULT && mm_fault(cpu->fault_cr2, cpu->fault_error) == 0)
+	if (cpu->fault_vector == VECTOR_PAGE && mm_fault(cpu->fault_cr2, cpu->fault_error) == 0)
+		return;
+	if (!cpu->fault_mask &&
+	    signal_fault(this_thread(), cpu->fault_vector, cpu->fault_error, cpu->fault_cr2))
 		return;
 	if (__atomic_exchange_n(&reported, 1, __ATOMIC_RELAXED))
 		for (;;)
 			cpu_relax(); /* another CPU reports, and ends the machine */
 	report(regs, cpu->fault_vector, cpu->fault_error, cpu->fault_cr2);
-	power_off(128 + signal_of(cpu->fault_vector));
+	power_off(128 +
+		  signal_of_fault(cpu->fault_vector, cpu->fault_error, cpu->fault_cr2, &code));
 }
 
 void fault_twice(void)

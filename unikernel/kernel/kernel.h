@@ -69,10 +69,9 @@ int random_bytes(void *out, size_t bytes);
 /* kernel/fault.c */
 _Noreturn void fatal(const char *what);
 
-/* kernel/signal.c */
-int signal_waiting(const struct thread *thread);      /* a signal that its mask lets through */
-void signal_deliver_preempted(struct thread *thread); /* in an upcall: run a handler first */
-void signal_check(void);			      /* at the end of a system call */
+/* kernel/signal.c; the rest is in signals.h */
+int signal_waiting(const struct thread *thread); /* a signal that its mask lets through */
+void signal_deliver(struct thread *thread);	 /* in an upcall: run a handler first */
 void signal_send(struct thread *thread, int number);
 _Noreturn void exit_by_signal(int number);
 

@@ -160,6 +160,8 @@ void sched_preempt(void)
 		return;
 	make_current(cpu, next);
 	asm volatile("xsave64 (%0)" : : "r"(prev->xsave), "a"(-1), "d"(-1) : "memory");
+	if (~*(const uint16_t *)prev->xsave & 0x3f)
+		asm volatile("fnclex"); /* an x87 exception that waits is prev's alone */
 	prev->fs = get_fs();
 	prev->full = 1;
 	sched_resume(next, prev);
@@ -325,7 +327,7 @@ struct regs *upcall_c(void)
 		if (run_interrupts(cpu))
 			sched_preempt();
 	if (self->sig_pending)
-		signal_deliver_preempted(self);
+		signal_deliver(self);
 	return &self->regs;
 }
 

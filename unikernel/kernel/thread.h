@@ -31,15 +31,16 @@ struct futex_waiter {
 };
 
 struct thread {
-	volatile uint32_t
-		nosig; /* in a cancellation point: signals end the call, no handler runs */
+	/* In a system call or a cancellation point: how deep. Signals end it, no handler runs. */
+	volatile uint32_t nosig;
 	volatile uint32_t on_cpu; /* its stack is in use */
 	uint64_t ksp;
 	uint64_t fs;
 	uint32_t full;
-	uint32_t preempted; /* in the middle of user code, as far as signals are concerned */
+	uint32_t pad0;
 	void *xsave;
-	uint64_t pad[3];
+	volatile uint64_t sig_pending;
+	uint64_t pad[2];
 	struct regs regs;
 	volatile uint32_t state; /* changed under the lock of the queue of `cpu` */
 	uint32_t tid;
@@ -50,7 +51,7 @@ struct thread {
 	struct timer timer;
 	struct futex_waiter futex;
 	uint64_t sig_mask;
-	volatile uint64_t sig_pending;
+	uint64_t alt_stack, alt_stack_bytes; /* where handlers with SA_ONSTACK run; 0: nowhere */
 	uint32_t queued;
 	uint32_t wake_pending; /* woken between deciding to sleep and sleeping */
 	int32_t nice;
@@ -58,6 +59,7 @@ struct thread {
 
 _Static_assert(offsetof(struct thread, full) == THREAD_FULL, "layout");
 _Static_assert(offsetof(struct thread, xsave) == THREAD_XSAVE, "layout");
+_Static_assert(offsetof(struct thread, sig_pending) == THREAD_SIG_PENDING, "layout");
 _Static_assert(offsetof(struct thread, regs) == THREAD_REGS, "layout");
 _Static_assert(sizeof(struct regs) == REGS_SIZE, "layout");
 _Static_assert(sizeof(struct thread) <= XSAVE_OFFSET,

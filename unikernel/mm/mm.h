@@ -42,7 +42,9 @@ void mm_give(uint64_t pa, uint64_t bytes);
 void mm_init(void);
 int mm_fault(uint64_t address, uint64_t error);	 /* 0: go on; else it is the program's fault */
 const struct area *mm_area_of(uint64_t address); /* for reports; racy */
-int mm_present(uint64_t va);			 /* can be read without a fault */
+/* Would this access to it be right, and only memory is missing? */
+int mm_is_short(const struct area *area, uint64_t error);
+int mm_present(uint64_t va); /* can be read without a fault */
 int mm_writable(uint64_t va);
 long mm_map(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed);
 long mm_unmap(uint64_t start, uint64_t bytes);

@@ -255,6 +255,13 @@ static int allowed(uint64_t va, uint64_t error)
 	return (entry & PTE_P) && (!(error & 2) || entry & PTE_W) && !(error & 16);
 }
 
+int mm_is_short(const struct area *area, uint64_t error)
+{
+	uint64_t needs = error & 2 ? PROT_WRITE : PROT_READ | PROT_WRITE;
+
+	return area && area->prot & needs && !(error & 17);
+}
+
 int mm_present(uint64_t va)
 {
 	return va < 1ull << 47 && allowed(va, 0);

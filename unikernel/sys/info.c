@@ -118,8 +118,6 @@ static long sleep_until(uint64_t deadline, struct timespec *left)
 				left->tv_sec = (time_t)((deadline - now) / NS_PER_SEC);
 				left->tv_nsec = (long)((deadline - now) % NS_PER_SEC);
 			}
-			if (!this_thread()->nosig)
-				signal_check();
 			return -EINTR;
 		}
 		sched_sleep(deadline);

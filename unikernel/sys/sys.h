@@ -7,6 +7,7 @@
 #ifndef SKETE_UK_SYS_H
 #define SKETE_UK_SYS_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -61,7 +62,7 @@ long sys_arch_prctl(int code, uint64_t value);
 long sys_rt_sigaction(int number, const struct kernel_sigaction *action,
 		      struct kernel_sigaction *old, size_t bytes);
 long sys_rt_sigprocmask(int how, const uint64_t *set, uint64_t *old, size_t bytes);
-long sys_sigaltstack(const void *stack, void *old);
+long sys_sigaltstack(const stack_t *stack, stack_t *old);
 long sys_pause(void);
 long sys_tkill(uint32_t tid, int number);
 long sys_tgkill(uint32_t group, uint32_t tid, int number);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
-/* Linux's system-call numbers and the functions behind them. */
+/*
+ * Linux's system-call numbers and the functions behind them. ENTRY: a call that may wait or hold
+ * something: signals wait until it is over, and end a wait in it (signal_waiting(): return -EINTR);
+ * their handlers run before it returns. FAST: a call that does neither is just a call.
+ */
 #include <sys/syscall.h>
 
 #include "../arch/x86_64/layout.h"
@@ -8,7 +12,8 @@
 
 typedef void (*syscall_function)(void); /* each takes what its number takes */
 
-#define ENTRY(name) [SYS_##name] = (syscall_function)sys_##name
+#define ENTRY(name) [SYS_##name] = (syscall_function)((char *)sys_##name + TABLE_GUARDED)
+#define FAST(name)  [SYS_##name] = (syscall_function)sys_##name
 
 /* Every number first has the function that reports it missing, then its own. */
 extern const syscall_function syscall_table[SYSCALL_COUNT];
@@ -34,28 +39,28 @@ const syscall_function syscall_table[SYSCALL_COUNT] = {
 	ENTRY(set_robust_list),
 	ENTRY(exit),
 	ENTRY(exit_group),
-	ENTRY(gettid),
-	ENTRY(getpid),
-	ENTRY(getppid),
-	ENTRY(getuid),
-	ENTRY(geteuid),
-	ENTRY(getgid),
-	ENTRY(getegid),
-	ENTRY(uname),
-	ENTRY(sysinfo),
-	ENTRY(getrandom),
-	ENTRY(getcpu),
-	ENTRY(sched_yield),
+	FAST(gettid),
+	FAST(getpid),
+	FAST(getppid),
+	FAST(getuid),
+	FAST(geteuid),
+	FAST(getgid),
+	FAST(getegid),
+	FAST(uname),
+	FAST(sysinfo),
+	FAST(getrandom),
+	FAST(getcpu),
+	FAST(sched_yield),
 	ENTRY(sched_getaffinity),
 	ENTRY(sched_setaffinity),
 	ENTRY(prlimit64),
-	ENTRY(arch_prctl),
-	ENTRY(clock_gettime),
-	ENTRY(clock_getres),
+	FAST(arch_prctl),
+	FAST(clock_gettime),
+	FAST(clock_getres),
 	ENTRY(clock_nanosleep),
 	ENTRY(nanosleep),
-	ENTRY(gettimeofday),
-	ENTRY(time),
+	FAST(gettimeofday),
+	FAST(time),
 	ENTRY(rt_sigaction),
 	ENTRY(rt_sigprocmask),
 	ENTRY(sigaltstack),

@@ -121,8 +121,6 @@ static uint64_t deadline_of(const struct timespec *timeout, int op)
 long sys_futex(uint32_t *address, int op, uint32_t value, const struct timespec *timeout,
 	       uint32_t *address2, uint32_t value3)
 {
-	long result;
-
 	if (timeout && (op & FUTEX_CMD_MASK) == FUTEX_WAIT &&
 	    (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= NS_PER_SEC))
 		return -EINVAL;
@@ -131,10 +129,7 @@ long sys_futex(uint32_t *address, int op, uint32_t value, const struct timespec 
 		value3 = ~0u;
 		__attribute__((fallthrough));
 	case FUTEX_WAIT_BITSET:
-		result = futex_wait(address, value, deadline_of(timeout, op), value3);
-		if (result == -EINTR && !this_thread()->nosig)
-			signal_check();
-		return result;
+		return futex_wait(address, value, deadline_of(timeout, op), value3);
 	case FUTEX_WAKE:
 		return futex_wake(address, value, ~0u);
 	case FUTEX_WAKE_BITSET:
@@ -254,10 +249,9 @@ long sys_rt_sigprocmask(int how, const uint64_t *set, uint64_t *old, size_t byte
 	return bytes == 8 ? signal_mask(how, set, old) : -EINVAL;
 }
 
-long sys_sigaltstack(const void *stack, void *old)
+long sys_sigaltstack(const stack_t *stack, stack_t *old)
 {
-	(void)old;
-	return stack ? -ENOSYS : 0;
+	return signal_alt_stack(stack, old);
 }
 
 long sys_tkill(uint32_t tid, int number)
@@ -271,8 +265,6 @@ long sys_tkill(uint32_t tid, int number)
 	if (!number)
 		return 0;
 	signal_send(thread, number);
-	if (thread == this_thread() && !thread->nosig)
-		signal_check();
 	return 0;
 }
 
@@ -280,8 +272,6 @@ long sys_pause(void)
 {
 	while (!signal_waiting(this_thread()))
 		sched_sleep(UINT64_MAX);
-	if (!this_thread()->nosig)
-		signal_check();
 	return -EINTR;
 }
 

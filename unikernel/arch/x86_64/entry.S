@@ -170,7 +170,12 @@ sched_switch_asm:	/* rdi: the thread that stops here, rsi: the next one */
 	sub $8, %rsp
 	stmxcsr (%rsp)
 	fnstcw 4(%rsp)
-	mov %rsp, THREAD_KSP(%rdi)
+	mov 4(%rsp), %eax		/* an x87 exception that waits must not hit the next thread */
+	not %eax
+	test $0x3f, %al
+	jz 1f
+	fnclex
+1:	mov %rsp, THREAD_KSP(%rdi)
 	movl $0, THREAD_FULL(%rdi)
 	rdfsbase %rax
 	mov %rax, THREAD_FS(%rdi)
@@ -229,31 +234,46 @@ thread_exit_switch:	/* end the thread: off its stack first */
 	mov %gs:CPU_STACK_TOP, %rsp
 	call thread_leave
 
+	.globl signal_here
+signal_here:	/* as if an interrupt had come right behind this call: run the handlers of signals */
+	movl $1, %gs:CPU_MASK
+	popq %gs:CPU_UP_RIP
+	pushfq
+	popq %gs:CPU_UP_RFLAGS
+	mov %rsp, %gs:CPU_UP_RSP
+	mov %gs:CPU_REGS_TOP, %rsp
+	save_regs
+	jmp upcall_restart
+
+	/*
+	 * Where a thread goes on that has a handler to run. rdi, rsi, rdx: the handler's arguments,
+	 * r12: the handler, r13: room for the vector registers, also the stack pointer; rbx: struct
+	 * signal_frame. Afterwards the thread continues as the frame then says.
+	 */
 	.globl signal_trampoline
-signal_trampoline:	/* rdi = rsp: the registers to go back to; run the handlers first */
-	mov %rdi, %rbx
-	sub xsave_bytes(%rip), %rsp
-	and $-64, %rsp
+signal_trampoline:
+	mov %rdx, %r14
 	xor %eax, %eax
 	.irp offset, 0, 8, 16, 24, 32, 40, 48, 56
-	mov %rax, 512 + \offset(%rsp)
+	mov %rax, 512 + \offset(%r13)
 	.endr
 	mov $-1, %eax
 	mov $-1, %edx
-	xsave64 (%rsp)
-	call signal_run_preempted
+	xsave64 (%r13)
+	mov %r14, %rdx
+	fninit				/* as Linux: a handler starts with a clean x87 and MXCSR */
+	push $0x1f80
+	ldmxcsr (%rsp)
+	add $8, %rsp
+	call *%r12
 	mov $-1, %eax
 	mov $-1, %edx
-	xrstor64 (%rsp)
+	xrstor64 (%r13)
 	movl $1, %gs:CPU_MASK
-	mov %gs:CPU_REGS_TOP, %rdi
-	sub $REGS_SIZE, %rdi
-	mov %rdi, %rdx
-	mov %rbx, %rsi
-	mov $REGS_SIZE / 8, %ecx
-	rep movsq
-	mov %rdx, %rdi
-	jmp resume_full
+	mov %gs:CPU_STACK_TOP, %rsp
+	mov %rbx, %rdi
+	call signal_return
+	jmp upcall_restart
 
 	.globl thread_first
 thread_first:	/* the first code of a new thread: rdi: function, rsi: argument */
@@ -275,12 +295,31 @@ user_start:	/* the first code of the program, on its own stack: argc, argv ... *
 __skete_syscall:	/* six arguments in registers, the number on the stack */
 	mov 8(%rsp), %rax
 	cmp $SYSCALL_COUNT, %rax
-	jae 1f
+	jae 2f
 	lea syscall_table(%rip), %r11
-	jmp *(%r11, %rax, 8)
-1:	mov %rax, %rdi
+	mov (%r11, %rax, 8), %r11
+	test $TABLE_GUARDED, %r11b
+	jnz 1f
+	jmp *%r11
+1:	mov %gs:CPU_CURRENT, %r10	/* signals wait until the call is over */
+	incl THREAD_NOSIG(%r10)
+	dec %r11
+	sub $8, %rsp
+	call *%r11
+	add $8, %rsp
+	mov %gs:CPU_CURRENT, %r10
+	decl THREAD_NOSIG(%r10)
+	jnz 3f
+	cmpq $0, THREAD_SIG_PENDING(%r10)
+	je 3f
+	push %rax
+	call signal_check
+	pop %rax
+3:	ret
+2:	mov %rax, %rdi
 	jmp sys_unknown
 
+	.balign 16
 	.globl sys_missing
 sys_missing:	/* rax: the number */
 	mov %rax, %rdi

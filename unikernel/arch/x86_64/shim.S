@@ -539,9 +539,9 @@ idtr:
 	.quad frame + 0xe7 - (frame == (LAPIC_BASE & ~0x1fffff)) * 0x18	/* "true" is -1: uncached */
 	.set frame, frame + 0x200000
 	.endr
-	.set vector, 0	/* IDT: interrupt gates, IST 2 or ("true" is -1) 1 */
+	.set vector, 0	/* IDT: interrupt gates, IST 2 or ("true" is -1) 1; `int3` is allowed in ring 3 */
 	.rept VECTOR_COUNT
-	.word (SHIM_TEXT + vector * 16) & 0xffff, SEL_CODE0, 0x8e02 + (vector >= 32), SHIM_TEXT >> 16
+	.word (SHIM_TEXT + vector * 16) & 0xffff, SEL_CODE0, 0x8e02 + (vector >= 32) - (vector == 3) * 0x6000, SHIM_TEXT >> 16
 	.quad 0
 	.set vector, vector + 1
 	.endr

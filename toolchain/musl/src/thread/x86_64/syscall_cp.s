@@ -2,9 +2,9 @@
 # SPDX-FileCopyrightText: The Skete authors
 #
 # A cancellation point: long __syscall_cp_asm(&cancel, n, a, b, c, d, e, f). Between __cp_begin and
-# __cp_end a cancellation signal moves the thread to __cp_cancel. From the store to the thread's
-# word "defer signals" (thread at gs:16, word at its offset 0) on, a signal instead makes the
-# blocking call return -EINTR.
+# __cp_end a cancellation signal moves the thread to __cp_cancel. Once the thread's counter "defer
+# signals" (thread at gs:16, counter at its offset 0) is raised, a signal instead makes the blocking
+# call return -EINTR.
 .text
 .global __cp_begin
 .hidden __cp_begin
@@ -22,7 +22,7 @@ __cp_begin:
 	test %eax,%eax
 	jnz __cp_cancel
 	mov %gs:16,%rax
-	movl $1,(%rax)
+	incl (%rax)
 __cp_end:
 	mov 8(%rsp),%rax
 	mov 16(%rsp),%r11
