@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+
+/*
+ * User mode: libslirp ends the guest's connections and opens sockets of the host in their place.
+ *
+ *      the loop's thread                      the thread of this file
+ *      send ----> from_guest (4 MiB) ----> slirp_input
+ *      recv <---- to_guest (4 MiB) <------ send_packet <---- sockets, timers
+ *
+ * Nothing of libslirp is called by the loop's thread once the other one runs. A guest that does not
+ * collect its frames makes the thread stop reading sockets, so that the peers wait; only what
+ * libslirp sends on its own account is dropped then.
+ */
+#include "netif_internal.h"
+
+#include <arpa/inet.h>
+#include <linux/virtio_net.h>
+#include <poll.h>
+#include <signal.h>
+#include <slirp/libslirp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define QUEUE_BYTES  (4 * SK_MIB)
+#define STALL_BYTES  (SK_MIB) /* room that must be there before sockets are read */
+#define NS_PER_MS    INT64_C(1000000)
+#define MAX_TIMERS   4 /* libslirp makes one */
+#define MIN_USER_MTU 1280
+
+struct timer {
+	SlirpTimerCb fire;
+	void *ctx;
+	int64_t expires_ms; /* -1: not set */
+	bool is_used;
+};
+
+struct user {
+	struct sk_netif nif;
+	struct sk_loop *loop; /* NULL before start */
+	struct sk_netif_client client;
+	struct frame_queue from_guest, to_guest;
+	int room_fd;	     /* eventfd: from_guest has room again */
+	struct frame *taken; /* from to_guest, the loop's */
+	struct sk_loop_op readable, writable;
+
+	/* the thread's, once it runs */
+	Slirp *slirp;
+	struct timer timers[MAX_TIMERS];
+	struct pollfd *polls;
+	unsigned nr_polls, max_polls;
+
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool wants_end; /* set by destroy with a signal of from_guest.fd */
+};
+
+static struct user *to_user(struct sk_netif *nif)
+{
+	return SK_CONTAINER_OF(nif, struct user, nif);
+}
+
+/* ---- What libslirp calls ---- */
+
+static ssize_t send_packet(const void *buf, size_t len, void *opaque)
+{
+	struct user *u = opaque;
+	struct virtio_net_hdr_v1 hdr = {.flags = VIRTIO_NET_HDR_F_DATA_VALID};
+	union {
+		const void *in;
+		void *out;
+	} frame = {.in = buf};
+	const struct iovec iov[] = {{&hdr, sizeof(hdr)}, {frame.out, len}};
+
+	if (len > SK_NETIF_MAX_FRAME_BYTES - sizeof(hdr))
+		return (ssize_t)len;
+	/* Without room it is lost, as on a wire. */
+	(void)!frame_queue_put(&u->to_guest, iov, SK_ARRAY_SIZE(iov), 0);
+	return (ssize_t)len;
+}
+
+/* What a guest does wrong is nobody's business but its own. */
+static void guest_error(const char *msg, void *opaque)
+{
+	(void)msg;
+	(void)opaque;
+}
+
+static int64_t clock_get_ns(void *opaque)
+{
+	(void)opaque;
+	return (int64_t)sk_now_ns();
+}
+
+static void *timer_new(SlirpTimerCb fire, void *cb_opaque, void *opaque)
+{
+	struct user *u = opaque;
+
+	for (unsigned i = 0; i < MAX_TIMERS; i++) {
+		if (u->timers[i].is_used)
+			continue;
+		u->timers[i] = (struct timer){
+			.fire = fire, .ctx = cb_opaque, .expires_ms = -1, .is_used = true};
+		return &u->timers[i];
+	}
+	BUG_ON(true);
+	return NULL;
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+	(void)opaque;
+	((struct timer *)timer)->is_used = false;
+}
+
+static void timer_mod(void *timer, int64_t expire_time, void *opaque)
+{
+	(void)opaque;
+	((struct timer *)timer)->expires_ms = expire_time;
+}
+
+static void ignore_fd(int fd, void *opaque)
+{
+	(void)fd;
+	(void)opaque;
+}
+
+static void ignore_notify(void *opaque)
+{
+	(void)opaque;
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = send_packet,
+	.guest_error = guest_error,
+	.clock_get_ns = clock_get_ns,
+	.timer_new = timer_new,
+	.timer_free = timer_free,
+	.timer_mod = timer_mod,
+	.register_poll_fd = ignore_fd,
+	.unregister_poll_fd = ignore_fd,
+	.notify = ignore_notify,
+};
+
+/* ---- The thread ---- */
+
+static int add_poll(int fd, int events, void *opaque)
+{
+	struct user *u = opaque;
+	short wanted = 0;
+
+	if (u->nr_polls == u->max_polls) {
+		unsigned max = SK_MAX(64, 2 * u->max_polls);
+		struct pollfd *more = realloc(u->polls, max * sizeof(*more));
+
+		/* Not waited for in this round. */
+		if (!more)
+			return -1;
+		u->polls = more;
+		u->max_polls = max;
+	}
+	wanted |= events & SLIRP_POLL_IN ? POLLIN : 0;
+	wanted |= events & SLIRP_POLL_OUT ? POLLOUT : 0;
+	wanted |= events & SLIRP_POLL_PRI ? POLLPRI : 0;
+	u->polls[u->nr_polls] = (struct pollfd){.fd = fd, .events = wanted};
+	return (int)u->nr_polls++;
+}
+
+static int get_revents(int index, void *opaque)
+{
+	const struct user *u = opaque;
+	short seen = index >= 0 ? u->polls[index].revents : 0;
+	int events = 0;
+
+	events |= seen & POLLIN ? SLIRP_POLL_IN : 0;
+	events |= seen & POLLOUT ? SLIRP_POLL_OUT : 0;
+	events |= seen & POLLPRI ? SLIRP_POLL_PRI : 0;
+	events |= seen & POLLERR ? SLIRP_POLL_ERR : 0;
+	events |= seen & POLLHUP ? SLIRP_POLL_HUP : 0;
+	return events;
+}
+
+static int64_t now_ms(void)
+{
+	return (int64_t)sk_now_ns() / NS_PER_MS;
+}
+
+/* Fires what is due and returns how many milliseconds later the next is, -1: none. */
+static int64_t run_timers(struct user *u)
+{
+	int64_t next = -1;
+
+	for (unsigned i = 0; i < MAX_TIMERS; i++) {
+		struct timer *timer = &u->timers[i];
+
+		if (timer->is_used && timer->expires_ms >= 0 && timer->expires_ms <= now_ms()) {
+			timer->expires_ms = -1;
+			timer->fire(timer->ctx);
+		}
+		if (timer->is_used && timer->expires_ms >= 0) {
+			int64_t left = SK_MAX(timer->expires_ms - now_ms(), 0);
+
+			next = next < 0 ? left : SK_MIN(next, left);
+		}
+	}
+	return next;
+}
+
+static void take_from_guest(struct user *u)
+{
+	bool is_room_wanted;
+	struct frame *list;
+
+	(void)sk_eventfd_drain(u->from_guest.fd);
+	list = frame_queue_take(&u->from_guest, &is_room_wanted);
+	if (is_room_wanted)
+		sk_eventfd_signal(u->room_fd);
+	for (const struct frame *frame = list; frame; frame = frame->next)
+		slirp_input(u->slirp, frame->bytes, (int)frame->len_bytes);
+	frame_list_free(list);
+}
+
+static void *thread_main(void *arg)
+{
+	struct user *u = arg;
+
+	while (!atomic_load_explicit(&u->wants_end, memory_order_acquire)) {
+		bool is_stalled = !frame_queue_has_room(&u->to_guest, STALL_BYTES);
+		int64_t wait_ms = run_timers(u);
+		uint32_t slirp_ms = wait_ms < 0 ? UINT32_MAX : (uint32_t)wait_ms;
+		int nr;
+
+		u->nr_polls = 0;
+		(void)add_poll(u->from_guest.fd, SLIRP_POLL_IN, u);
+		if (!is_stalled)
+			slirp_pollfds_fill(u->slirp, &slirp_ms, add_poll, u);
+		nr = poll(u->polls, u->nr_polls, slirp_ms > INT32_MAX ? -1 : (int)slirp_ms);
+		if (!is_stalled)
+			slirp_pollfds_poll(u->slirp, nr < 0, get_revents, u);
+		take_from_guest(u);
+	}
+	return NULL;
+}
+
+/* ---- What the device calls ---- */
+
+static void on_frame(struct sk_loop *loop, struct sk_loop_op *op, int result)
+{
+	struct user *u = SK_CONTAINER_OF(op, struct user, readable);
+
+	(void)loop;
+	if (result < 0)
+		return;
+	(void)sk_eventfd_drain(u->to_guest.fd);
+	u->client.readable(u->client.ctx, 0);
+}
+
+static void on_room(struct sk_loop *loop, struct sk_loop_op *op, int result)
+{
+	struct user *u = SK_CONTAINER_OF(op, struct user, writable);
+
+	(void)loop;
+	if (result < 0)
+		return;
+	(void)sk_eventfd_drain(u->room_fd);
+	u->client.writable(u->client.ctx, 0);
+}
+
+static int user_start(struct sk_netif *nif, struct sk_loop *loop,
+		      const struct sk_netif_client *client, struct sk_error *err)
+{
+	struct user *u = to_user(nif);
+	sigset_t all, old;
+	int ret;
+
+	BUG_ON(u->loop);
+	u->loop = loop;
+	u->client = *client;
+	/* The thread inherits the mask: signals are others' business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	ret = -pthread_create(&u->thread, NULL, thread_main, u);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret)
+		return sk_error_set(err, ret, "no thread for the user-mode network: %s",
+				    strerror(-ret));
+	u->has_thread = true;
+	return 0;
+}
+
+static int user_send(struct sk_netif *nif, unsigned pair, const struct iovec *iov, unsigned nr_iov)
+{
+	struct user *u = to_user(nif);
+	uint64_t len_bytes = netif_iov_bytes(iov, nr_iov);
+	int ret;
+
+	(void)pair;
+	if (len_bytes < NETIF_MIN_BYTES || len_bytes > SK_NETIF_MAX_FRAME_BYTES)
+		return -EINVAL;
+	ret = frame_queue_put(&u->from_guest, iov, nr_iov, SK_NETIF_HDR_BYTES);
+	if (ret == -EAGAIN && !sk_loop_op_is_busy(&u->writable))
+		sk_loop_poll(u->loop, &u->writable, POLLIN);
+	return ret == -EAGAIN ? ret : 0;
+}
+
+/* The next frame of the list that is the loop's own, or NULL. */
+static struct frame *next_frame(struct user *u)
+{
+	bool is_room_wanted;
+
+	if (u->taken)
+		return u->taken;
+	u->taken = frame_queue_take(&u->to_guest, &is_room_wanted);
+	/* The thread waits for frames from the guest; it looks around then. */
+	if (is_room_wanted)
+		sk_eventfd_signal(u->from_guest.fd);
+	return u->taken;
+}
+
+static ssize_t user_recv(struct sk_netif *nif, unsigned pair, const struct iovec *iov,
+			 unsigned nr_iov)
+{
+	struct user *u = to_user(nif);
+	struct frame *frame = next_frame(u);
+	ssize_t ret = -EMSGSIZE;
+
+	(void)pair;
+	if (!frame) {
+		if (!sk_loop_op_is_busy(&u->readable))
+			sk_loop_poll(u->loop, &u->readable, POLLIN);
+		return -EAGAIN;
+	}
+	if (frame->len_bytes <= netif_iov_bytes(iov, nr_iov)) {
+		for (uint32_t i = 0, done = 0, part; done < frame->len_bytes; i++, done += part) {
+			part = (uint32_t)SK_MIN(iov[i].iov_len, frame->len_bytes - done);
+			memcpy(iov[i].iov_base, frame->bytes + done, part);
+		}
+		ret = (ssize_t)frame->len_bytes;
+	}
+	u->taken = frame->next;
+	free(frame);
+	return ret;
+}
+
+static int user_set_offloads(struct sk_netif *nif, unsigned recv_offloads)
+{
+	(void)nif;
+	return recv_offloads ? -EINVAL : 0;
+}
+
+static int user_set_pairs(struct sk_netif *nif, unsigned nr_pairs)
+{
+	(void)nif;
+	return nr_pairs == 1 ? 0 : -EINVAL;
+}
+
+static void user_destroy(struct sk_netif *nif)
+{
+	struct user *u = to_user(nif);
+
+	if (u->has_thread) {
+		atomic_store_explicit(&u->wants_end, true, memory_order_release);
+		sk_eventfd_signal(u->from_guest.fd);
+		pthread_join(u->thread, NULL);
+	}
+	if (u->slirp)
+		slirp_cleanup(u->slirp);
+	frame_list_free(u->taken);
+	frame_queue_fini(&u->to_guest);
+	frame_queue_fini(&u->from_guest);
+	sk_close(&u->room_fd);
+	free(u->polls);
+	free(u);
+}
+
+static const struct sk_netif_ops user_ops = {
+	.start = user_start,
+	.send = user_send,
+	.recv = user_recv,
+	.set_offloads = user_set_offloads,
+	.set_pairs = user_set_pairs,
+	.destroy = user_destroy,
+};
+
+/* ---- Set-up ---- */
+
+static struct in6_addr ip6(const char *text)
+{
+	struct in6_addr addr;
+
+	BUG_ON(inet_pton(AF_INET6, text, &addr) != 1);
+	return addr;
+}
+
+static struct in_addr ip4(const char *text)
+{
+	struct in_addr addr;
+
+	BUG_ON(inet_pton(AF_INET, text, &addr) != 1);
+	return addr;
+}
+
+static int create_slirp(struct user *u, const struct sk_netif_user_config *config,
+			struct sk_error *err)
+{
+	const SlirpConfig slirp = {
+		.version = SLIRP_CONFIG_VERSION_MIN, /* has all that is set here */
+		.in_enabled = true,
+		.vnetwork = ip4("10.0.2.0"),
+		.vnetmask = ip4("255.255.255.0"),
+		.vhost = ip4("10.0.2.2"),
+		.in6_enabled = true,
+		.vprefix_addr6 = ip6("fec0::"),
+		.vprefix_len = 64,
+		.vhost6 = ip6("fec0::2"),
+		.vdhcp_start = ip4("10.0.2.15"),
+		.vnameserver = ip4("10.0.2.3"),
+		.vnameserver6 = ip6("fec0::3"),
+		.if_mtu = u->nif.caps.mtu,
+		.if_mru = u->nif.caps.mtu,
+		.disable_host_loopback = !config->has_host_loopback,
+	};
+
+	u->slirp = slirp_new(&slirp, &callbacks, u);
+	if (!u->slirp)
+		return sk_error_set(err, -ENOMEM, "libslirp makes no user-mode network");
+	return 0;
+}
+
+static int add_forward(struct user *u, const struct sk_netif_forward *f, bool has_host_loopback,
+		       struct sk_error *err)
+{
+	const struct in_addr host = {.s_addr = f->host_addr}, guest = {0};
+	char name[INET_ADDRSTRLEN];
+	int ret;
+
+	/* libslirp sends answers where it sends everything else that is for 10.0.2.2. */
+	if (f->is_udp && !has_host_loopback)
+		return sk_error_set(
+			err, -EINVAL,
+			"a UDP port can be forwarded only to a guest that may reach the "
+			"host's loopback, where its answers go");
+	errno = 0;
+	if (!slirp_add_hostfwd(u->slirp, f->is_udp, host, f->host_port, guest, f->guest_port))
+		return 0;
+	ret = errno ? -errno : -EINVAL;
+	inet_ntop(AF_INET, &host, name, sizeof(name));
+	return sk_error_set(err, ret, "%s port %u of the host (%s) cannot be forwarded: %s",
+			    f->is_udp ? "UDP" : "TCP", f->host_port, name,
+			    ret == -EADDRINUSE ? "it is in use" : strerror(-ret));
+}
+
+int sk_netif_user_create(struct sk_netif **out, const struct sk_netif_user_config *config,
+			 struct sk_error *err)
+{
+	uint32_t mtu = config->mtu ? config->mtu : SK_NETIF_MAX_MTU;
+	struct user *u;
+	int ret;
+
+	if (mtu < MIN_USER_MTU || mtu > SK_NETIF_MAX_MTU)
+		return sk_error_set(err, -EINVAL, "the MTU of user mode is %d to %d, not %u",
+				    MIN_USER_MTU, SK_NETIF_MAX_MTU, mtu);
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return sk_error_set(err, -ENOMEM, "no memory for the user-mode network");
+	u->nif.ops = &user_ops;
+	u->nif.caps = (struct sk_netif_caps){.nr_pairs = 1, .mtu = mtu, .is_checked = true};
+	u->to_guest.fd = u->from_guest.fd = -1;
+	u->room_fd = sk_eventfd_create();
+	ret = u->room_fd < 0 ? u->room_fd : frame_queue_init(&u->from_guest, QUEUE_BYTES);
+	if (!ret)
+		ret = frame_queue_init(&u->to_guest, QUEUE_BYTES);
+	if (ret) {
+		sk_error_set(err, ret, "cannot set up a user-mode network: %s", strerror(-ret));
+		goto err_destroy;
+	}
+	u->readable = (struct sk_loop_op){.done = on_frame, .fd = u->to_guest.fd};
+	u->writable = (struct sk_loop_op){.done = on_room, .fd = u->room_fd};
+	ret = create_slirp(u, config, err);
+	for (size_t i = 0; !ret && i < config->nr_forwards; i++)
+		ret = add_forward(u, &config->forwards[i], config->has_host_loopback, err);
+	if (ret)
+		goto err_destroy;
+	*out = &u->nif;
+	return 0;
+
+err_destroy:
+	user_destroy(&u->nif);
+	return ret;
+}
