@@ -271,6 +271,8 @@ static int map_region(struct region *region, const struct sk_gmem_region_config 
 		.fd = c->backing == SK_GMEM_FILE_PRIVATE ? -1 : region->fd,
 		.fd_offset_bytes = is_file(c) ? c->file_offset_bytes : 0,
 	};
+	region->backing = c->backing;
+	region->page_bytes = page_bytes(c->pages);
 	ret = advise(c, hva, err);
 	if (ret)
 		return ret;

@@ -12,6 +12,8 @@ struct region {
 	struct sk_gmem_region pub;
 	uint64_t *dirty; /* one bit per page, updated atomically; NULL without a dirty log */
 	int fd;		 /* owned; pub.fd shows it if it can be shared */
+	enum sk_gmem_backing backing;
+	uint64_t page_bytes; /* of the host's pages behind it */
 };
 
 struct sk_gmem {

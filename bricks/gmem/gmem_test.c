@@ -343,6 +343,62 @@ static void x86_layout_leaves_the_hole(void **state)
 	assert_int_equal(sk_gmem_layout_x86(UINT64_MAX - PAGE + 1, NULL, regions), -EINVAL);
 }
 
+static size_t resident_pages(void *hva, size_t nr_pages)
+{
+	unsigned char map[64];
+	size_t nr = 0;
+
+	assert_true(nr_pages <= sizeof(map));
+	assert_int_equal(mincore(hva, nr_pages * PAGE, map), 0);
+	for (size_t i = 0; i < nr_pages; i++)
+		nr += map[i] & 1;
+	return nr;
+}
+
+/* Two adjacent regions; the second of memory that belongs to a file. */
+static void discarded_pages_leave_the_host(void **state)
+{
+	const struct sk_gmem_region_config regions[] = {
+		{.gpa = 0, .size_bytes = 16 * PAGE},
+		{.gpa = 16 * PAGE, .size_bytes = 16 * PAGE, .backing = SK_GMEM_MEMFD},
+	};
+	const struct sk_gmem_config config = {
+		.regions = regions, .nr_regions = 2, .has_dirty_log = true};
+	struct sk_gmem *gm;
+	uint64_t dirty = 0, word;
+	void *first, *second;
+
+	(void)state;
+	assert_int_equal(sk_gmem_create(&gm, &config, NULL), 0);
+	first = sk_gmem_slice(gm, 0, 16 * PAGE);
+	second = sk_gmem_slice(gm, 16 * PAGE, 16 * PAGE);
+	assert_int_equal(sk_gmem_fill(gm, 0, 0xa5, 32 * PAGE), 0);
+	assert_int_equal(resident_pages(first, 16), 16);
+	assert_int_equal(resident_pages(second, 16), 16);
+	assert_int_equal(sk_gmem_harvest_dirty(gm, 0, &dirty, 1), 0);
+
+	assert_int_equal(sk_gmem_discard(gm, 31 * PAGE, 2 * PAGE), -EFAULT);
+	assert_int_equal(sk_gmem_discard(gm, UINT64_MAX - PAGE, 2 * PAGE), -EFAULT);
+	assert_int_equal(sk_gmem_discard(gm, 5, PAGE), 0);
+	assert_int_equal(sk_gmem_discard(gm, 0, 0), 0);
+	assert_int_equal(resident_pages(first, 16), 16);
+
+	/* Half a page at both ends stays. */
+	assert_int_equal(sk_gmem_discard(gm, 8 * PAGE + PAGE / 2, 16 * PAGE), 0);
+	assert_int_equal(resident_pages(first, 16), 9);
+	assert_int_equal(resident_pages(second, 16), 8);
+	dirty = 0;
+	assert_int_equal(sk_gmem_harvest_dirty(gm, 0, &dirty, 1), 0);
+	assert_int_equal(dirty, 0xfe00);
+	for (gpa_t gpa = 0; gpa < 32 * PAGE; gpa += 8) {
+		uint64_t want = gpa >= 9 * PAGE && gpa < 24 * PAGE ? 0 : 0xa5a5a5a5a5a5a5a5;
+
+		assert_int_equal(sk_gmem_load_u64(gm, gpa, &word), 0);
+		assert_int_equal(word, want);
+	}
+	sk_gmem_destroy(gm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +414,7 @@ int main(void)
 		cmocka_unit_test(memfd_can_be_mapped_by_another),
 		cmocka_unit_test(huge_pages_work_or_say_why_not),
 		cmocka_unit_test(x86_layout_leaves_the_hole),
+		cmocka_unit_test(discarded_pages_leave_the_host),
 	};
 
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);

@@ -120,6 +120,14 @@ int sk_gmem_fill(struct sk_gmem *gm, gpa_t gpa, uint8_t value, uint64_t len_byte
 void *sk_gmem_slice(const struct sk_gmem *gm, gpa_t gpa, uint64_t len_bytes);
 
 /*
+ * Gives the pages that lie wholly in the range back to the host (of huge hugetlb pages: whole huge
+ * pages). What they hold is lost: afterwards it is zeroes, or for the two file backings what the
+ * file says. They are marked dirty, and may be used again at any time. -EFAULT if a byte is not
+ * RAM, and then nothing happened; otherwise what the kernel said.
+ */
+int sk_gmem_discard(struct sk_gmem *gm, gpa_t gpa, uint64_t len_bytes) SK_MUST_CHECK;
+
+/*
  * Scatter-gather: translates @nr_ranges guest ranges to at most @max_iov vectors, splitting what
  * spans regions and skipping empty ranges. Returns the number of vectors, -EFAULT if a byte is not
  * RAM, or -E2BIG if they do not fit. Dirty marking is the caller's, as for a slice.
