@@ -220,10 +220,32 @@ void sk_vm_destroy(struct sk_vm *vm)
 	free(vm);
 }
 
+/* Starts what is missing of the vCPUs' threads. The lock is held. */
+static int start_threads_locked(struct sk_vm *vm)
+{
+	pthread_attr_t attr;
+	int ret = -pthread_attr_init(&attr);
+
+	if (ret)
+		return ret;
+	ret = -pthread_attr_setstacksize(&attr, VM_VCPU_STACK_BYTES);
+	while (!ret && vm->nr_threads < vm->config.cpus) {
+		struct vcpu_thread *t = &vm->threads[vm->nr_threads];
+
+		t->vm = vm;
+		t->index = vm->nr_threads;
+		ret = -pthread_create(&t->thread, &attr, vcpu_thread_main, t);
+		if (!ret)
+			vm->nr_threads++;
+	}
+	pthread_attr_destroy(&attr);
+	return ret;
+}
+
 int sk_vm_start(struct sk_vm *vm, struct sk_error *err)
 {
 	sigset_t all, old;
-	int ret = 0;
+	int ret;
 
 	pthread_mutex_lock(&vm->lock);
 	if (vm->nr_threads) {
@@ -233,16 +255,7 @@ int sk_vm_start(struct sk_vm *vm, struct sk_error *err)
 	/* vCPU threads are born with all signals blocked: they belong to the embedder's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (vm->nr_threads < vm->config.cpus) {
-		struct vcpu_thread *t = &vm->threads[vm->nr_threads];
-
-		t->vm = vm;
-		t->index = vm->nr_threads;
-		ret = -pthread_create(&t->thread, NULL, vcpu_thread_main, t);
-		if (ret)
-			break;
-		vm->nr_threads++;
-	}
+	ret = start_threads_locked(vm);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_mutex_unlock(&vm->lock);
 	if (ret) {

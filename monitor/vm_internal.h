@@ -35,8 +35,11 @@
 #include <skete/loader.h>
 #include <skete/vm.h>
 
-#define VM_REPORT_MAX  4096
-#define VM_KICK_SIGNAL SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
+#define VM_REPORT_MAX	    4096
+#define VM_KICK_SIGNAL	    SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
+/* Of a vCPU's thread. The deepest path is a reboot on CPU 0's, which loads the image: some 30 KiB.
+ */
+#define VM_VCPU_STACK_BYTES (256 * SK_KIB)
 
 /* The host's end of the console. Internally locked; see console.c. */
 struct console {
