@@ -7,7 +7,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 MESON  ?= meson
 
-.PHONY: all run run-linux run-pi test bench install check clean help
+.PHONY: all run run-linux test bench install check clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -17,15 +17,10 @@ $(BUILD)/build.ninja:
 	@$(MESON) setup $(BUILD)
 
 run:
+	@tools/run-unikernel
+
+run-linux:
 	@tools/run-linux
-
-run-linux: run
-
-run-pi:
-	@tools/install-packages build
-	@$(MAKE) --no-print-directory all
-	$(BUILD)/bin/skete-cc -O2 -fopenmp apps/pi.c -o $(BUILD)/pi
-	$(BUILD)/bin/skete run --cpus 2 $(BUILD)/pi
 
 test:
 	@tools/install-packages build test run
@@ -49,8 +44,8 @@ clean:
 
 help:
 	@echo 'make          build; the programs are in $(BUILD)/bin (installs nothing)'
-	@echo 'make run      install the packages needed, build, boot a Linux and give its shell'
-	@echo 'make run-pi   the same for a C program with OpenMP as a unikernel'
+	@echo 'make run      install the packages needed, build, run a C program as a virtual machine'
+	@echo 'make run-linux  the same for a Linux, with its shell'
 	@echo 'make test     install the packages needed, build, run every test'
 	@echo 'make bench    run the measurements in bench/, JSON in $(BUILD)/bench'
 	@echo 'make check    the static checks only: format, headers, arrows, state, documents'
