@@ -68,8 +68,6 @@ def public_headers():
     found = {}
     for folder, _, files in os.walk(os.path.join(TOP, "bricks")):
         place, mark, rest = (os.path.relpath(folder, TOP) + "/").partition("/include/")
-        if mark and not os.path.exists(os.path.join(TOP, place, "meson.build")):
-            continue  # declared for those who build on it, not written yet
         for name in files:
             if mark and name.endswith(".h"):
                 found[rest + name] = place + "/include"

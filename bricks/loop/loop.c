@@ -146,6 +146,11 @@ int sk_loop_bind(struct sk_loop *loop)
 	return 0;
 }
 
+bool sk_loop_is_owner(const struct sk_loop *loop)
+{
+	return !loop->is_bound || pthread_equal(loop->owner, pthread_self());
+}
+
 /* How long the driver may wait: not at all if there is work. */
 static int64_t wait_limit(struct sk_loop *loop, int64_t timeout_ns)
 {

@@ -80,6 +80,12 @@ void sk_loop_destroy(struct sk_loop *loop);
 int sk_loop_bind(struct sk_loop *loop) SK_MUST_CHECK;
 
 /*
+ * True if the calling thread is the owner, or nobody is yet. Any thread, once the owner has bound
+ * itself.
+ */
+bool sk_loop_is_owner(const struct sk_loop *loop);
+
+/*
  * One turn: hands over what was submitted, waits for at most @timeout_ns (0: not at all,
  * SK_LOOP_INFINITE), runs a bounded number of callbacks. Returns how many, 0 after a signal handler
  * ran too, or -errno if the driver itself failed (then the loop can only be destroyed).

@@ -60,7 +60,9 @@ struct sk_virtio_ops {
 	/*
 	 * The driver has set DRIVER_OK: sk_virtio_ring() gives the rings of the enabled queues,
 	 * sk_virtio_features() what was agreed. Buffers may be waiting already; a kick of every
-	 * enabled queue follows. A negative errno value sets NEEDS_RESET.
+	 * enabled queue follows. A negative errno value sets NEEDS_RESET; the device has cleaned
+	 * up, and is not asked to quiesce. A device that was restored while it ran is started when
+	 * the machine goes on.
 	 */
 	int (*start)(void *dev);
 
@@ -75,7 +77,7 @@ struct sk_virtio_ops {
 	 */
 	void (*quiesce)(void *dev, bool is_reset);
 
-	/* Goes on after a pause; a kick of every enabled queue follows. */
+	/* Goes on after a pause; a kick of every enabled queue follows. Flushing was done. */
 	void (*resume)(void *dev);
 
 	/*
@@ -113,8 +115,9 @@ struct sk_virtio_config {
 
 /*
  * Makes the core of one device; a device's create function calls it. Errors: -EINVAL (a bug in the
- * configuration), -ENOMEM, -EMFILE. destroy: on the loop's thread or after its end, after the
- * transport is detached and when the device is not running (see sk_virtio_halt); NULL is fine.
+ * configuration), -ENOMEM, -EMFILE. destroy: on the loop's thread (not inside one of its callbacks)
+ * or after its end, after the transport is detached and when the device is not running (see
+ * sk_virtio_halt); NULL is fine.
  */
 int sk_virtio_create(struct sk_virtio **out, const struct sk_virtio_config *config,
 		     struct sk_error *err) SK_MUST_CHECK;
@@ -182,8 +185,11 @@ void sk_virtio_resume(struct sk_virtio *virtio);
 /* Like a reset by the driver, at the end of the machine: afterwards it can be destroyed. */
 void sk_virtio_halt(struct sk_virtio *virtio);
 
-/* While paused; the whole of core and device. restore: into a fresh device, not yet attached to a
- * running guest; if it was running it is paused afterwards. -EINVAL with a sentence. */
+/*
+ * While paused; the whole of core and device. restore: into a fresh device, not yet attached to a
+ * running guest; if it was running it is paused afterwards, and resume starts it. -EINVAL with a
+ * sentence; then it can only be destroyed.
+ */
 void sk_virtio_save(struct sk_virtio *virtio, struct sk_writer *w);
 int sk_virtio_restore(struct sk_virtio *virtio, struct sk_reader *r,
 		      struct sk_error *err) SK_MUST_CHECK;
