@@ -16,6 +16,7 @@
 
 #define IMAGE_BASE	   0x100000
 #define SHIM_TEXT	   0x101000
+#define SHIM_BOOT	   0x102000
 #define SHIM_TABLES	   0x103000
 
 #define MAX_CPUS	   32
@@ -116,6 +117,7 @@
 
 #define BOOT_PVH	   1
 #define BOOT_LINUX	   2
+#define BOOT_MULTIBOOT	   3
 
 /* struct thread (thread.h) and struct regs. */
 #define THREAD_NOSIG	   0

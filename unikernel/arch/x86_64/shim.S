@@ -11,12 +11,12 @@
  * that code alone is mapped for ring 3 too. Every gate has an IST stack, from whose address a CPU finds
  * its block.
  *
- * Addresses: the code runs where it was loaded (SHIM_TEXT), and contains no absolute relocations,
- * because nobody has applied them yet. AT() makes literal addresses from labels.
+ * Addresses: the code runs where it was loaded (SHIM_TEXT, SHIM_BOOT), and contains no absolute
+ * relocations, because nobody has applied them yet. AT() makes literal addresses from labels.
  */
 #include "layout.h"
 
-#define AT(label) (SHIM_TEXT + (label - shim_text))
+#define AT(label) (SHIM_BOOT + (label - shim_boot))
 #define IDT       (SHIM_TABLES + 0x6000)
 #define GDT       (SHIM_TABLES + 0x6800)
 
@@ -169,6 +169,7 @@ leave:
 	pop %rdx
 	pop %rcx
 	pop %rax
+ignored:
 	add $16, %rsp
 	iretq
 
@@ -177,10 +178,6 @@ flush:	/* Another CPU took a mapping away; this happens whatever the soft mask s
 	mov %rax, %cr3
 	lock incl CPU_FLUSHED(%rcx)
 	jmp acknowledge
-
-ignored:
-	add $16, %rsp
-	iretq
 
 /* --- requests: number in rax, arguments in rdi, rsi, rdx, r8; result in rax --- */
 protection:	/* #GP: error rip cs rflags rsp ss */
@@ -317,18 +314,20 @@ req_seal:
 	mov %rcx, %cr3
 1:	iretq
 
-/* --- boot --- */
-	.macro need_cpu_features failed
+/* --- boot: the first code is what the multiboot header in unikernel.ld names --- */
+	.macro need_cpu_features	/* in 32-bit or 64-bit mode: all of it is encoded alike */
+	cli
+	cld
 	mov $7, %eax
 	xor %ecx, %ecx
 	cpuid
 	test $1, %ebx
-	jz \failed
+	jz unfit
 	mov $1, %eax
 	cpuid
 	and $0x44000000, %ecx
 	cmp $0x44000000, %ecx
-	jne \failed
+	jne unfit
 	.endm
 
 	.macro enable_long_mode	/* eax: what CR0 becomes */
@@ -351,16 +350,17 @@ req_seal:
 	jmp idle
 	.endm
 
+	.section .shim.boot, "ax", @progbits
 	.code32
+shim_boot:	/* multiboot: ebx holds its information */
+	mov $BOOT_MULTIBOOT, %esi
+	jmp 1f
 start32:	/* PVH: ebx holds the start info */
-	cli
-	cld
-	mov %ebx, %ebp
-	need_cpu_features fail32
-	mov %ebp, %ebx
 	mov $BOOT_PVH, %esi
+1:	mov %ebx, %edi
+	need_cpu_features
 	mov $SHIM_TABLES, %ebp
-go_long:	/* esi: BOOT_*, ebx: its information, ebp: page tables */
+go_long:	/* esi: BOOT_*, edi: its information, ebp: page tables */
 	mov $AT(gdtr), %eax
 	lgdt (%eax)
 	mov $CR4_BITS, %eax
@@ -369,7 +369,7 @@ go_long:	/* esi: BOOT_*, ebx: its information, ebp: page tables */
 	enable_long_mode
 	mov %eax, %cr0
 	ljmp $SEL_CODE0, $AT(long64)
-fail32:
+unfit:	/* in either mode */
 	fail sorry
 
 ap32:
@@ -398,10 +398,8 @@ ap_trampoline_end:
 	.code64
 	.globl start64
 start64:	/* Linux's 64-bit protocol: rsi holds the boot parameters */
-	cli
-	cld
-	mov %rsi, %rbp
-	need_cpu_features fail64
+	mov %rsi, %rdi
+	need_cpu_features
 	mov $SHIM_TABLES, %eax
 	mov %rax, %cr3
 	mov %cr4, %rax
@@ -411,16 +409,13 @@ start64:	/* Linux's 64-bit protocol: rsi holds the boot parameters */
 	mov %rax, %cr0
 	lgdt gdtr(%rip)
 	lea shim_blocks + BLOCK_SIZE(%rip), %rsp
-	mov %rbp, %rbx
 	mov $BOOT_LINUX, %esi
 	push $SEL_CODE0
 	lea long64(%rip), %rax
 	push %rax
 	lretq
-fail64:
-	fail sorry
 
-long64:	/* every CPU: esi BOOT_* or 0, rbx its information */
+long64:	/* every CPU: esi BOOT_* or 0, rdi its information */
 	mov $1, %eax
 	lock xadd %eax, shim + SHIM_NEXT_CPU(%rip)
 	cmp $MAX_CPUS, %eax
@@ -443,18 +438,18 @@ long64:	/* every CPU: esi BOOT_* or 0, rbx its information */
 	movw $104, BLOCK_TSS + 102(%r8)
 	shl $4, %eax
 	add $SEL_TSS, %eax
-	lea GDT(%rax), %edi
+	lea GDT(%rax), %r10d
 	lea BLOCK_TSS(%r8), %ecx
 	mov %ecx, %edx
 	shl $16, %rcx			/* base 0-23 */
 	or $103, %rcx
 	and $0xff000000, %edx
-	mov %ecx, (%rdi)
+	mov %ecx, (%r10)
 	shr $32, %rcx
 	movzbl %cl, %ecx
 	or $0x8900, %ecx
 	or %edx, %ecx			/* base 24-31 */
-	mov %ecx, 4(%rdi)
+	mov %ecx, 4(%r10)
 	ltr %ax
 	lidt idtr(%rip)
 	xor %eax, %eax
@@ -470,7 +465,6 @@ long64:	/* every CPU: esi BOOT_* or 0, rbx its information */
 	mov $0x40500, %eax
 	mov $0xc0000084, %ecx		/* SFMASK: AC, DF, TF; never IF */
 	wrmsr
-	mov %ebx, %edi
 	mov $0xd, %eax
 	xor %ecx, %ecx
 	cpuid

@@ -37,6 +37,21 @@ struct pvh_entry {
 	uint32_t type, pad;
 };
 
+#define MULTIBOOT_CMDLINE (1u << 2)
+#define MULTIBOOT_MODULES (1u << 3)
+#define MULTIBOOT_MAP	  (1u << 6)
+
+struct multiboot_info {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, modules, modlist, symbols[4];
+	uint32_t map_bytes, map;
+};
+
+struct multiboot_entry {
+	uint32_t size; /* of what follows */
+	uint64_t start, bytes;
+	uint32_t type;
+} __attribute__((packed));
+
 struct pvh_module {
 	uint64_t address, size, cmdline, pad;
 };
@@ -90,6 +105,30 @@ static void read_pvh(uint64_t pa)
 
 		boot.initrd = module->address;
 		boot.initrd_bytes = module->size;
+	}
+}
+
+/* Multiboot 0.6.96, 3.3. */
+static void read_multiboot(uint64_t pa)
+{
+	const struct multiboot_info *info = (const void *)pa;
+	const uint32_t *module = (const void *)(uint64_t)info->modlist;
+	uint64_t at = info->map, end = at + info->map_bytes;
+
+	if (!(info->flags & MULTIBOOT_MAP))
+		give_up("skete: the multiboot information has no memory map\n");
+	if (info->flags & MULTIBOOT_CMDLINE)
+		copy_cmdline(info->cmdline);
+	while (at + sizeof(struct multiboot_entry) <= end) {
+		const struct multiboot_entry *entry = (const void *)at;
+
+		if (entry->type == E820_RAM)
+			add_ram(entry->start, entry->start + entry->bytes);
+		at += entry->size + sizeof(entry->size);
+	}
+	if (info->flags & MULTIBOOT_MODULES && info->modules) {
+		boot.initrd = module[0];
+		boot.initrd_bytes = module[1] - module[0];
 	}
 }
 
@@ -265,6 +304,8 @@ void boot_start(void)
 
 	if (shim.boot_kind == BOOT_PVH)
 		read_pvh(shim.boot_info);
+	else if (shim.boot_kind == BOOT_MULTIBOOT)
+		read_multiboot(shim.boot_info);
 	else
 		read_linux(shim.boot_info);
 	acpi_init();
