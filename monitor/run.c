@@ -348,6 +348,10 @@ static int run_with_pump(struct run *run)
 		return fail(run, CLI_EXIT_FAILED, &err);
 	if (build_cmdline(run->options, &run->cmdline, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
+	if (run->options->disk.nr) {
+		(void)sk_error_set(&err, -ENOTSUP, "--disk: this build has no disks yet");
+		return fail(run, CLI_EXIT_FAILED, &err);
+	}
 	configure(run, &config);
 	status = sk_vm_create(&run->vm, &config, &err);
 	if (status)

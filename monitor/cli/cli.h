@@ -44,6 +44,7 @@ enum cli_irqchip { CLI_IRQCHIP_KERNEL, CLI_IRQCHIP_SPLIT };
 enum cli_pages { CLI_PAGES_BASE, CLI_PAGES_TRANSPARENT, CLI_PAGES_2M, CLI_PAGES_1G };
 enum cli_backing { CLI_BACKING_ANON, CLI_BACKING_MEMFD };
 enum cli_serial { CLI_SERIAL_STDIO, CLI_SERIAL_NONE, CLI_SERIAL_PTY, CLI_SERIAL_FILE };
+enum cli_disk_format { CLI_DISK_AUTO, CLI_DISK_RAW, CLI_DISK_QCOW2 };
 enum cli_shell { CLI_SHELL_BASH, CLI_SHELL_ZSH, CLI_SHELL_FISH };
 
 /* A word of a fixed set, or a path: @kind is one past the last word then, and @path is set. */
@@ -56,6 +57,28 @@ struct cli_target {
 struct cli_list {
 	char **items;
 	size_t nr;
+};
+
+/*
+ * What --x KEY=VALUE,... gave, once per use: @items is an array of @nr structures of the type that
+ * the option's table of keys fills (--disk: struct cli_disk), NULL if there is none.
+ */
+struct cli_records {
+	void *items;
+	size_t nr;
+};
+
+/* Strings are NULL where nothing was given. */
+struct cli_disk {
+	char *path; /* always set */
+	char *id;
+	unsigned int format; /* enum cli_disk_format */
+	bool is_read_only;
+	bool is_direct;
+	bool has_backing; /* a qcow2 file may name another that it builds on */
+	uint64_t queues;
+	uint64_t bytes_per_s; /* 0: as fast as it goes */
+	uint64_t ops_per_s;
 };
 
 /*
@@ -78,6 +101,9 @@ struct cli_options {
 	unsigned int irqchip;  /* enum cli_irqchip */
 	bool has_pit;
 	bool has_reboot; /* a guest that reboots starts again */
+
+	/* run: its devices */
+	struct cli_records disk; /* of struct cli_disk */
 
 	/* run: the console */
 	struct cli_target serial; /* enum cli_serial */

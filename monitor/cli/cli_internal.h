@@ -7,6 +7,7 @@
  *   table.c (options)   commands.c (commands, examples, exit codes)
  *        |
  *   value.c    text or number -> checked value in struct cli_options, and back
+ *   record.c   KEY=VALUE,... -> a structure of values
  *   number.c   whole numbers and sizes      lookup.c   names      text.c   safe quoting
  *   args.c     argv -> values            config.c   JSON file -> values
  *   help.c  man.c  complete.c  dump.c     the tables -> text; gen.c runs them at build time
@@ -26,12 +27,14 @@ enum cli_type {
 	CLI_COMMAND_NAME, /* unsigned int: enum cli_command; JSON string */
 	CLI_STRING, /* char *, or struct cli_list if CLI_REPEAT; JSON string or array of them */
 	CLI_PATH,   /* as CLI_STRING, but never empty */
+	/* struct cli_records: KEY=VALUE,...; JSON object or, if CLI_REPEAT, array of them */
+	CLI_RECORD,
 };
 
 #define CLI_POSITIONAL 0x01u /* also what stands alone on the command line; one per command */
 #define CLI_NAMELESS   0x02u /* only positional: there is no --name */
 #define CLI_REQUIRED   0x04u
-#define CLI_REPEAT     0x08u /* every use adds one; CLI_STRING and CLI_PATH */
+#define CLI_REPEAT     0x08u /* every use adds one; CLI_STRING, CLI_PATH and CLI_RECORD */
 #define CLI_TAIL       0x10u /* collects what stands after "--"; CLI_REPEAT */
 #define CLI_ARGV_ONLY  0x20u /* no key of --config, not shown by --dry-run, no --no-x */
 
@@ -56,7 +59,11 @@ struct cli_option {
 	size_t nr_words;
 	const char *brief;  /* one line for --help; of --no-x if a CLI_BOOL is on by default */
 	const char *detail; /* more for the man page; may be NULL */
-	size_t offset;	    /* of the value in struct cli_options */
+	size_t offset;	    /* of the value in struct cli_options, or in the record */
+	/* CLI_RECORD: its keys, of which none is itself a CLI_RECORD or a CLI_REPEAT. */
+	const struct cli_option *keys;
+	size_t nr_keys;
+	size_t record_bytes;
 };
 
 struct cli_example {
@@ -79,6 +86,7 @@ struct cli_exit_info {
 };
 
 #define CLI_MAX_OPTIONS	  128
+#define CLI_MAX_KEYS	  32
 #define CLI_CONFIG_MAX	  (1u << 20)
 #define CLI_QUOTE_MAX	  96 /* room for a value in a sentence */
 #define CLI_SIZE_TEXT_MAX 24
@@ -91,7 +99,7 @@ extern const struct cli_exit_info cli_exit_table[];
 extern const size_t cli_nr_exits;
 
 /* The date on the man page: of the last change of meaning in the tables. */
-#define CLI_MAN_DATE "2026-11-21"
+#define CLI_MAN_DATE "2026-11-25"
 
 /* lookup.c: finding things by name. */
 
@@ -138,31 +146,63 @@ size_t cli_utf8_len(const char *s, size_t len);
 
 /* value.c */
 
+/*
+ * @values is what @opt->offset counts in: a struct cli_options, or for a key of a CLI_RECORD the
+ * record.
+ */
+
 /* Every option at its default; nothing is allocated. */
 void cli_values_init(struct cli_options *options);
 void cli_values_fini(struct cli_options *options);
+/* One value at its default; release frees what it held before. */
+void cli_value_reset(void *values, const struct cli_option *opt);
+void cli_value_release(void *values, const struct cli_option *opt);
 /* Moves the value of @opt, freeing what @dst held; @src is left with the default. */
-void cli_value_move(struct cli_options *dst, struct cli_options *src, const struct cli_option *opt);
+void cli_value_move(void *dst, void *src, const struct cli_option *opt);
 /*
  * Setters: check and store (a CLI_REPEAT option grows by one). Errors are -EINVAL and -ENOMEM, with
  * a sentence that lacks the name of the option: the caller puts "--x: " or "file:1:2: " in front.
  */
-int cli_value_set_text(struct cli_options *options, const struct cli_option *opt, const char *text,
+int cli_value_set_text(void *values, const struct cli_option *opt, const char *text,
 		       struct sk_error *err) SK_MUST_CHECK;
-int cli_value_set_bool(struct cli_options *options, const struct cli_option *opt, bool value,
+int cli_value_set_bool(void *values, const struct cli_option *opt, bool value,
 		       struct sk_error *err) SK_MUST_CHECK;
-int cli_value_set_number(struct cli_options *options, const struct cli_option *opt, uint64_t value,
+int cli_value_set_number(void *values, const struct cli_option *opt, uint64_t value,
 			 struct sk_error *err) SK_MUST_CHECK;
 /* Adds one to a CLI_COUNT. */
-int cli_value_count(struct cli_options *options, const struct cli_option *opt,
-		    struct sk_error *err) SK_MUST_CHECK;
+int cli_value_count(void *values, const struct cli_option *opt, struct sk_error *err) SK_MUST_CHECK;
 
-bool cli_value_bool(const struct cli_options *options, const struct cli_option *opt);
-uint64_t cli_value_number(const struct cli_options *options, const struct cli_option *opt);
+bool cli_value_bool(const void *values, const struct cli_option *opt);
+uint64_t cli_value_number(const void *values, const struct cli_option *opt);
 /* The text of a CLI_WORD*, CLI_COMMAND_NAME, CLI_STRING or CLI_PATH; NULL if unset. */
-const char *cli_value_text(const struct cli_options *options, const struct cli_option *opt);
-const struct cli_list *cli_value_list(const struct cli_options *options,
-				      const struct cli_option *opt);
+const char *cli_value_text(const void *values, const struct cli_option *opt);
+const struct cli_list *cli_value_list(const void *values, const struct cli_option *opt);
+
+const struct cli_records *cli_value_records(const void *values, const struct cli_option *opt);
+
+/*
+ * record.c. A record is @opt->record_bytes long, with every key at its default; NULL: no memory.
+ */
+void *cli_record_new(const struct cli_option *opt) SK_MUST_CHECK;
+void cli_record_free(const struct cli_option *opt, void *record);
+const void *cli_record_at(const struct cli_option *opt, const struct cli_records *records,
+			  size_t index);
+const struct cli_option *cli_record_key(const struct cli_option *opt, const char *name, size_t len);
+/* Leaves a sentence about a key that @opt does not have; returns -EINVAL. */
+int cli_record_fail_key(const struct cli_option *opt, const char *name, struct sk_error *err);
+/*
+ * Adds @record, whose keys given[] were set, to the value of @opt, or replaces that if it is no
+ * CLI_REPEAT. @record is gone afterwards, also on failure: -EINVAL (a required key is missing),
+ * -ENOMEM.
+ */
+int cli_record_add(void *values, const struct cli_option *opt, void *record,
+		   const bool given[CLI_MAX_KEYS], struct sk_error *err) SK_MUST_CHECK;
+/* From "KEY=VALUE,KEY,...": a key alone is on; two commas are one in a value. */
+int cli_record_set_text(void *values, const struct cli_option *opt, const char *text,
+			struct sk_error *err) SK_MUST_CHECK;
+void cli_records_free(const struct cli_option *opt, struct cli_records *records);
+/* How @key is written, "path=FILE" or "ro". */
+const char *cli_key_label(char *dst, size_t size, const struct cli_option *key);
 
 /* "512M": the largest unit that divides it. cli_parse_size() reads it back. */
 const char *cli_format_size(char dst[CLI_SIZE_TEXT_MAX], uint64_t bytes);

@@ -23,6 +23,14 @@ static void put_words(FILE *out, const struct cli_option *opt)
 		fprintf(out, "%s%s", i ? " " : "", name);
 }
 
+/* "path= id= ro": the keys of a CLI_RECORD. */
+static void put_keys(FILE *out, const struct cli_option *opt)
+{
+	for (size_t i = 0; i < opt->nr_keys; i++)
+		fprintf(out, "%s%s%s", i ? " " : "", opt->keys[i].name,
+			takes_value(&opt->keys[i]) ? "=" : "");
+}
+
 static void put_commands(FILE *out)
 {
 	for (unsigned int i = CLI_TOP + 1; i < CLI_NR_COMMANDS; i++)
@@ -66,7 +74,40 @@ static void bash_value(FILE *out, const struct cli_option *opt)
 	}
 	if (is_path(opt))
 		fputs("\t\t_skete_files\n", out);
+	if (opt->type == CLI_RECORD) {
+		fputs("\t\t_skete_keys '", out);
+		put_keys(out, opt);
+		fputs("'\n", out);
+	}
 	fputs("\t\treturn\n\t\t;;\n", out);
+}
+
+/* True if an option before @opt has a key of that name: bash tells them apart no further. */
+static bool is_key_before(enum cli_command command, const struct cli_option *opt, const char *name)
+{
+	for (const struct cli_option *o = cli_options_table; o < opt; o++)
+		if (cli_has_option(command, o) && cli_record_key(o, name, strlen(name)))
+			return true;
+	return false;
+}
+
+/* What follows "path=" or "...,path=", which is a word of its own; after a comma the next key. */
+static void bash_keys(FILE *out, enum cli_command command, const struct cli_option *opt)
+{
+	const char *name = cli_commands[command].name;
+
+	for (size_t i = 0; i < opt->nr_keys; i++) {
+		const struct cli_option *key = &opt->keys[i];
+
+		if (!takes_value(key) || is_key_before(command, opt, key->name))
+			continue;
+		fprintf(out, "\t%s:%s | %s:*,%s)\n\t\tif [[ $cur == *,* ]]; then\n", name,
+			key->name, name, key->name);
+		fputs("\t\t\t_skete_keys '", out);
+		put_keys(out, opt);
+		fputs("'\n\t\t\treturn\n\t\tfi\n", out);
+		bash_value(out, key);
+	}
 }
 
 static void bash_command(FILE *out, enum cli_command command)
@@ -84,6 +125,7 @@ static void bash_command(FILE *out, enum cli_command command)
 			fprintf(out, " | %s:-%c", name, opt->letter);
 		fputs(")\n", out);
 		bash_value(out, opt);
+		bash_keys(out, command, opt);
 	}
 	fprintf(out, "\t%s:*)\n\t\tif [[ $cur == -* ]]; then\n\t\t\t_skete_words '", name);
 	put_option_names(out, command);
@@ -110,6 +152,16 @@ static const char bash_body[] =
 	"{\n"
 	"\tcompopt -o filenames 2> /dev/null\n"
 	"\tmapfile -O ${#COMPREPLY[@]} -t COMPREPLY < <(compgen -P \"$prefix\" -f -- \"$cur\")\n"
+	"}\n"
+	"\n"
+	"_skete_keys()\n"
+	"{\n"
+	"\tcompopt -o nospace 2> /dev/null\n"
+	"\tif [[ $cur == *,* ]]; then\n"
+	"\t\tprefix+=${cur%,*},\n"
+	"\t\tcur=${cur##*,}\n"
+	"\tfi\n"
+	"\t_skete_words \"$1\"\n"
 	"}\n"
 	"\n"
 	"_skete()\n"
@@ -164,6 +216,9 @@ static void zsh_action(FILE *out, const struct cli_option *opt)
 		/* The space keeps zsh from adding arguments of its own. */
 		fputs(" _skete_words_or_files ", out);
 		put_words(out, opt);
+	} else if (opt->type == CLI_RECORD) {
+		fputs(" _skete_keys ", out);
+		put_keys(out, opt);
 	} else if (is_path(opt)) {
 		fputs("_files", out);
 	} else if (cli_choice_name(opt, 0)) {
@@ -233,7 +288,10 @@ static void render_zsh(FILE *out)
 	fputs("#compdef skete\n", out);
 	put_head(out);
 	fputs("_skete_words_or_files()\n{\n"
-	      "\t_alternative \"words:word:($*)\" 'files:file:_files'\n}\n\n",
+	      "\t_alternative \"words:word:($*)\" 'files:file:_files'\n}\n\n"
+	      "_skete_keys()\n{\n\tcompset -P '*,'\n"
+	      "\tif compset -P 'path='; then\n\t\t_files\n"
+	      "\telse\n\t\tcompadd -S '' -- \"$@\"\n\tfi\n}\n\n",
 	      out);
 	fputs("_skete()\n{\n\tlocal curcontext=$curcontext state line ret=1\n"
 	      "\tlocal -A opt_args\n\tlocal -a commands=(\n",
@@ -276,6 +334,11 @@ static void fish_value(FILE *out, const struct cli_option *opt)
 	if (cli_choice_name(opt, 0)) {
 		fputs(" -a '", out);
 		put_words(out, opt);
+		fputc('\'', out);
+	}
+	if (opt->type == CLI_RECORD) {
+		fputs(" -a '", out);
+		put_keys(out, opt);
 		fputc('\'', out);
 	}
 }

@@ -128,22 +128,65 @@ static int fail_type(const struct cli_option *opt, const json_t *value, struct s
 		wanted = "a whole number without quotes";
 	else if (opt->type == CLI_SIZE)
 		wanted = "a string with a unit such as \"512M\"";
+	else if (opt->type == CLI_RECORD)
+		wanted = opt->flags & CLI_REPEAT ? "an array of objects" : "an object";
 	else if (opt->flags & CLI_REPEAT)
 		wanted = "an array of strings";
 	return sk_error_set(err, -EINVAL, "this must be %s, not %s", wanted, type_name(value));
 }
 
-static int set_list(struct cli_options *options, const struct cli_option *opt, const json_t *value,
+static int set_value(void *values, const struct cli_option *opt, const json_t *value,
+		     struct sk_error *err);
+
+/* One object with the keys of @opt. */
+static int set_record(void *values, const struct cli_option *opt, const json_t *value,
+		      struct sk_error *err)
+{
+	bool given[CLI_MAX_KEYS] = {false};
+	void *record;
+	void *iter = json_object_iter((json_t *)(uintptr_t)value);
+	int rc = 0;
+
+	if (!json_is_object(value))
+		return sk_error_set(err, -EINVAL, "this must be an object, not %s",
+				    type_name(value));
+	record = cli_record_new(opt);
+	if (!record)
+		return sk_error_set(err, -ENOMEM, "no memory left for an option");
+	for (; iter && !rc; iter = json_object_iter_next((json_t *)(uintptr_t)value, iter)) {
+		const char *name = json_object_iter_key(iter);
+		const struct cli_option *key = cli_record_key(opt, name, strlen(name));
+
+		if (!key) {
+			rc = cli_record_fail_key(opt, name, err);
+			break;
+		}
+		given[key - opt->keys] = true;
+		rc = set_value(record, key, json_object_iter_value(iter), err);
+		if (rc)
+			sk_error_prefix(err, "\"%s\"", name);
+	}
+	if (rc) {
+		cli_record_free(opt, record);
+		return rc;
+	}
+	return cli_record_add(values, opt, record, given, err);
+}
+
+static int set_list(void *values, const struct cli_option *opt, const json_t *value,
 		    struct sk_error *err)
 {
 	for (size_t i = 0; i < json_array_size(value); i++) {
 		const json_t *item = json_array_get(value, i);
 		int rc;
 
-		if (!json_is_string(item))
+		if (opt->type == CLI_RECORD)
+			rc = set_record(values, opt, item, err);
+		else if (json_is_string(item))
+			rc = cli_value_set_text(values, opt, json_string_value(item), err);
+		else
 			return sk_error_set(err, -EINVAL, "item %zu must be a string, not %s",
 					    i + 1, type_name(item));
-		rc = cli_value_set_text(options, opt, json_string_value(item), err);
 		if (rc) {
 			sk_error_prefix(err, "item %zu", i + 1);
 			return rc;
@@ -152,7 +195,7 @@ static int set_list(struct cli_options *options, const struct cli_option *opt, c
 	return 0;
 }
 
-static int set_value(struct cli_options *options, const struct cli_option *opt, const json_t *value,
+static int set_value(void *values, const struct cli_option *opt, const json_t *value,
 		     struct sk_error *err)
 {
 	json_int_t number;
@@ -161,7 +204,7 @@ static int set_value(struct cli_options *options, const struct cli_option *opt, 
 	case CLI_BOOL:
 		if (!json_is_boolean(value))
 			return fail_type(opt, value, err);
-		return cli_value_set_bool(options, opt, json_is_true(value), err);
+		return cli_value_set_bool(values, opt, json_is_true(value), err);
 	case CLI_COUNT:
 	case CLI_UINT:
 		if (!json_is_integer(value))
@@ -170,18 +213,30 @@ static int set_value(struct cli_options *options, const struct cli_option *opt, 
 		if (number < 0)
 			return sk_error_set(err, -EINVAL, "%lld is negative; the least is %llu",
 					    (long long)number, (unsigned long long)opt->min);
-		return cli_value_set_number(options, opt, (uint64_t)number, err);
+		return cli_value_set_number(values, opt, (uint64_t)number, err);
 	default:
 		break;
 	}
 	if (opt->flags & CLI_REPEAT) {
 		if (!json_is_array(value))
 			return fail_type(opt, value, err);
-		return set_list(options, opt, value, err);
+		return set_list(values, opt, value, err);
 	}
+	if (opt->type == CLI_RECORD)
+		return set_record(values, opt, value, err);
 	if (!json_is_string(value))
 		return fail_type(opt, value, err);
-	return cli_value_set_text(options, opt, json_string_value(value), err);
+	return cli_value_set_text(values, opt, json_string_value(value), err);
+}
+
+/* jansson keeps the last of two equal keys in an object; here they are a mistake. */
+static bool has_duplicates(const struct config *config, const struct cli_json_member *member)
+{
+	json_t *value = json_loadb(config->text + member->value.offset, member->value_len,
+				   JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+	json_decref(value);
+	return !value;
 }
 
 static int take_key(struct config *config, const char *key, struct cli_json_pos at,
@@ -225,7 +280,10 @@ static int take_member(struct config *config, const struct cli_json_member *memb
 	rc = take_key(config, json_string_value(key), member->key, &opt);
 	if (rc)
 		goto out;
-	rc = set_value(config->options, opt, value, config->err);
+	if (opt->type == CLI_RECORD && has_duplicates(config, member))
+		rc = sk_error_set(config->err, -EINVAL, "a key stands twice in one object");
+	else
+		rc = set_value(config->options, opt, value, config->err);
 	if (rc) {
 		show_key(shown, opt->name);
 		sk_error_prefix(

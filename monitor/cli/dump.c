@@ -20,32 +20,74 @@ static json_t *list_value(const struct cli_list *list)
 	return array;
 }
 
-static json_t *option_value(const struct cli_options *options, const struct cli_option *opt)
+static json_t *option_value(const void *values, const struct cli_option *opt);
+static bool is_unset(const void *values, const struct cli_option *opt);
+
+static json_t *record_value(const struct cli_option *opt, const void *record)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < opt->nr_keys; i++) {
+		const struct cli_option *key = &opt->keys[i];
+
+		if (is_unset(record, key))
+			continue;
+		if (json_object_set_new(object, key->name, option_value(record, key))) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+static json_t *records_value(const struct cli_option *opt, const struct cli_records *records)
+{
+	json_t *array;
+
+	if (!(opt->flags & CLI_REPEAT))
+		return record_value(opt, records->items);
+	array = json_array();
+	for (size_t i = 0; i < records->nr; i++) {
+		json_t *object = record_value(opt, cli_record_at(opt, records, i));
+
+		if (json_array_append_new(array, object)) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *option_value(const void *values, const struct cli_option *opt)
 {
 	char size[CLI_SIZE_TEXT_MAX];
 
 	switch (opt->type) {
 	case CLI_BOOL:
-		return json_boolean(cli_value_bool(options, opt));
+		return json_boolean(cli_value_bool(values, opt));
 	case CLI_COUNT:
 	case CLI_UINT:
-		return json_integer((json_int_t)cli_value_number(options, opt));
+		return json_integer((json_int_t)cli_value_number(values, opt));
 	case CLI_SIZE:
-		return json_string(cli_format_size(size, cli_value_number(options, opt)));
+		return json_string(cli_format_size(size, cli_value_number(values, opt)));
+	case CLI_RECORD:
+		return records_value(opt, cli_value_records(values, opt));
 	default:
 		break;
 	}
 	if (opt->flags & CLI_REPEAT)
-		return list_value(cli_value_list(options, opt));
-	return json_string(cli_value_text(options, opt));
+		return list_value(cli_value_list(values, opt));
+	return json_string(cli_value_text(values, opt));
 }
 
 /* What is unset stays out: JSON has no word for it that --config would take. */
-static bool is_unset(const struct cli_options *options, const struct cli_option *opt)
+static bool is_unset(const void *values, const struct cli_option *opt)
 {
+	if (opt->type == CLI_RECORD)
+		return !cli_value_records(values, opt)->nr;
 	if (opt->flags & CLI_REPEAT)
-		return !cli_value_list(options, opt)->nr;
-	return (opt->type == CLI_STRING || opt->type == CLI_PATH) && !cli_value_text(options, opt);
+		return !cli_value_list(values, opt)->nr;
+	return (opt->type == CLI_STRING || opt->type == CLI_PATH) && !cli_value_text(values, opt);
 }
 
 static bool is_utf8(const char *text)
@@ -60,15 +102,32 @@ static bool is_utf8(const char *text)
 	return true;
 }
 
-static bool has_only_utf8(const struct cli_options *options, const struct cli_option *opt)
+static bool has_only_utf8(const void *values, const struct cli_option *opt);
+
+static bool records_have_only_utf8(const struct cli_option *opt, const struct cli_records *records)
+{
+	for (size_t i = 0; i < records->nr; i++)
+		for (size_t j = 0; j < opt->nr_keys; j++) {
+			const void *record = cli_record_at(opt, records, i);
+
+			if (!is_unset(record, &opt->keys[j]) &&
+			    !has_only_utf8(record, &opt->keys[j]))
+				return false;
+		}
+	return true;
+}
+
+static bool has_only_utf8(const void *values, const struct cli_option *opt)
 {
 	const struct cli_list *list;
 
 	if (opt->type < CLI_WORD)
 		return true;
+	if (opt->type == CLI_RECORD)
+		return records_have_only_utf8(opt, cli_value_records(values, opt));
 	if (!(opt->flags & CLI_REPEAT))
-		return is_utf8(cli_value_text(options, opt));
-	list = cli_value_list(options, opt);
+		return is_utf8(cli_value_text(values, opt));
+	list = cli_value_list(values, opt);
 	for (size_t i = 0; i < list->nr; i++)
 		if (!is_utf8(list->items[i]))
 			return false;

@@ -97,6 +97,11 @@ bash_offers_values()
 	expect '--initrd=other ' skete run --initrd=o
 	expect 'other ' skete run --serial o
 	expect 'none ' skete run --serial n
+	expect 'path= ' skete run --disk p
+	expect 'ro,path= ' skete run --disk ro,p
+	expect 'an image other ' skete run --disk path =
+	expect 'other,ro ' skete run --disk path = other,r
+	expect 'qcow2 ' skete run --disk path = other,format = q
 	expect 'bash fish zsh ' skete completion ''
 	expect 'completion doctor help run version ' skete help ''
 	expect ' ' skete run --cpus ''
@@ -138,6 +143,7 @@ fish_completes()
 	fish_offers 'skete run --boot ' 'auto linux64 multiboot pvh '
 	fish_offers 'skete run --boot=p' '--boot=pvh '
 	fish_offers 'skete run --cp' '--cpus '
+	fish_offers 'skete run --disk ro' 'ro '
 	fish_offers 'skete doctor --cp' ''
 	fish_offers 'skete completion ' 'bash fish zsh '
 }
@@ -174,6 +180,7 @@ skete run --boot p@|run --boot pvh
 skete run --boot=p@|run --boot=pvh
 skete run --serial n@|run --serial none
 skete run --serial i@|run --serial image
+skete run --disk pa@i@|run --disk path=image
 skete run --no-reb@ i@|run --no-reboot image
 skete completion f@|completion fish
 skete help doc@|help doctor

@@ -83,6 +83,11 @@ static void render_option(FILE *out, const struct cli_option *opt)
 		snprintf(label, sizeof(label), "  %s--%s%s%s", letter, name,
 			 opt->metavar ? " " : "", opt->metavar ? opt->metavar : "");
 	render_entry(out, label, cli_summary(text, sizeof(text), opt));
+	for (size_t i = 0; i < opt->nr_keys; i++) {
+		cli_key_label(name, sizeof(name), &opt->keys[i]);
+		snprintf(label, sizeof(label), "          %s", name);
+		render_entry(out, label, cli_summary(text, sizeof(text), &opt->keys[i]));
+	}
 }
 
 /* Under one heading for each group, in the order of the table. */

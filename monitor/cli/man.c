@@ -82,6 +82,9 @@ static const char *json_type(const struct cli_option *opt)
 		return "true or false";
 	if (opt->type == CLI_COUNT || opt->type == CLI_UINT)
 		return "a number";
+	if (opt->type == CLI_RECORD)
+		return opt->flags & CLI_REPEAT ? "an array of objects with these keys"
+					       : "an object with these keys";
 	return opt->flags & CLI_REPEAT ? "an array of strings" : "a string";
 }
 
@@ -95,6 +98,31 @@ static void put_words(FILE *out, const struct cli_option *opt)
 		put(out, opt->words[i].name);
 		fputs("\\fR\n", out);
 		put_sentences(out, opt->words[i].help);
+	}
+	fputs(".RE\n", out);
+}
+
+/* The keys of a CLI_RECORD, and their words. */
+static void put_keys(FILE *out, const struct cli_option *opt)
+{
+	char text[512];
+
+	if (!opt->nr_keys)
+		return;
+	fputs(".RS\n", out);
+	for (size_t i = 0; i < opt->nr_keys; i++) {
+		const struct cli_option *key = &opt->keys[i];
+
+		fputs(".TP\n\\fB", out);
+		put(out, key->name);
+		fputs("\\fR", out);
+		if (key->metavar)
+			fprintf(out, "=\\fI%s\\fR", key->metavar);
+		fputc('\n', out);
+		put_sentences(out, cli_summary(text, sizeof(text), key));
+		snprintf(text, sizeof(text), "In a file: %s", json_type(key));
+		put_sentences(out, text);
+		put_words(out, key);
 	}
 	fputs(".RE\n", out);
 }
@@ -117,6 +145,7 @@ static void put_option(FILE *out, enum cli_command command, const struct cli_opt
 		put_sentences(out, text);
 	}
 	put_words(out, opt);
+	put_keys(out, opt);
 }
 
 static void put_synopsis(FILE *out)

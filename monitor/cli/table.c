@@ -8,6 +8,7 @@
 
 #define GROUP_BOOT    "What boots"
 #define GROUP_MACHINE "Machine"
+#define GROUP_DEVICES "Devices"
 #define GROUP_CONSOLE "Console"
 #define GROUP_PROGRAM "Program"
 
@@ -30,6 +31,15 @@
 #define IS_WORD_OR_PATH(list, field)                                                \
 	.type = CLI_WORD_OR_PATH, .words = (list), .nr_words = SK_ARRAY_SIZE(list), \
 	.offset = AT(struct cli_target, field)
+
+/* An option with keys of its own: --x KEY=VALUE,... fills an array of structures at @field. */
+#define IS_RECORD(table, field, record)                                       \
+	.type = CLI_RECORD, .keys = (table), .nr_keys = SK_ARRAY_SIZE(table), \
+	.record_bytes = sizeof(record), .offset = AT(struct cli_records, field)
+
+/* The offset of a key's field in struct @r, which must have type @t. */
+#define KEY_AT(r, t, field) \
+	(offsetof(struct r, field) + 0 * sizeof(char[_Generic(((struct r *)0)->field, t : 1)]))
 
 static const struct cli_choice boot_words[] = {
 	[CLI_BOOT_AUTO] = {"auto", "the first of the others that the image offers"},
@@ -60,6 +70,87 @@ static const struct cli_choice serial_words[] = {
 	[CLI_SERIAL_STDIO] = {"stdio", "standard input and output"},
 	[CLI_SERIAL_NONE] = {"none", "no serial port"},
 	[CLI_SERIAL_PTY] = {"pty", "a new pseudo-terminal, whose name is printed"},
+};
+
+static const struct cli_choice disk_formats[] = {
+	[CLI_DISK_AUTO] = {"auto", "raw, but a file that begins as a qcow2 image is refused"},
+	[CLI_DISK_RAW] = {"raw", "the bytes of the file are those of the disk"},
+	[CLI_DISK_QCOW2] = {"qcow2", "QEMU's image format, versions 2 and 3"},
+};
+
+static const struct cli_option disk_keys[] = {
+	{
+		.name = "path",
+		.type = CLI_PATH,
+		.offset = KEY_AT(cli_disk, char *, path),
+		.metavar = "FILE",
+		.flags = CLI_REQUIRED,
+		.brief = "The image, a file or a block device",
+	},
+	{
+		.name = "id",
+		.type = CLI_STRING,
+		.offset = KEY_AT(cli_disk, char *, id),
+		.metavar = "NAME",
+		.brief = "Its name, and its serial number in the guest (20 bytes)",
+	},
+	{
+		.name = "format",
+		.type = CLI_WORD,
+		.words = disk_formats,
+		.nr_words = SK_ARRAY_SIZE(disk_formats),
+		.offset = KEY_AT(cli_disk, unsigned int, format),
+		.metavar = "FORMAT",
+		.init = CLI_DISK_AUTO,
+		.brief = "What the file holds",
+	},
+	{
+		.name = "ro",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_disk, bool, is_read_only),
+		.brief = "The guest may only read",
+	},
+	{
+		.name = "direct",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_disk, bool, is_direct),
+		.brief = "Pass by the host's page cache (O_DIRECT)",
+	},
+	{
+		.name = "backing",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_disk, bool, has_backing),
+		.brief = "Let a qcow2 image name files that it builds on",
+	},
+	{
+		.name = "queues",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_disk, uint64_t, queues),
+		.metavar = "N",
+		.min = 1,
+		.max = 64,
+		.init = 1,
+		.hint = "a disk has 1 to 64 queues",
+		.brief = "Queues that the guest fills at the same time",
+	},
+	{
+		.name = "bps",
+		.type = CLI_SIZE,
+		.offset = KEY_AT(cli_disk, uint64_t, bytes_per_s),
+		.metavar = "SIZE",
+		.max = UINT64_C(1) << 40,
+		.hint = "write 50M, for example; 0B is no limit",
+		.brief = "Bytes a second, at the most",
+	},
+	{
+		.name = "iops",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_disk, uint64_t, ops_per_s),
+		.metavar = "N",
+		.max = UINT64_C(1000000000),
+		.hint = "0 is no limit",
+		.brief = "Requests a second, at the most",
+	},
 };
 
 static const struct cli_choice shell_words[] = {
@@ -189,6 +280,17 @@ const struct cli_option cli_options_table[] = {
 		.commands = ON(CLI_RUN),
 		.group = GROUP_MACHINE,
 		.brief = "End when the guest reboots, instead of starting it again",
+	},
+	{
+		.name = "disk",
+		IS_RECORD(disk_keys, disk, struct cli_disk),
+		.metavar = "path=FILE,...",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.flags = CLI_REPEAT,
+		.brief = "A disk; say it once for each",
+		.detail = "Keys are separated by commas; two commas are one in a value. The guest "
+			  "may write any bytes to a raw disk, so that the format is never guessed.",
 	},
 	{
 		.name = "serial",

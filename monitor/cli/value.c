@@ -6,14 +6,14 @@
 
 #include <inttypes.h>
 
-static void *field(struct cli_options *options, const struct cli_option *opt)
+static void *field(void *values, const struct cli_option *opt)
 {
-	return (char *)options + opt->offset;
+	return (char *)values + opt->offset;
 }
 
-static const void *const_field(const struct cli_options *options, const struct cli_option *opt)
+static const void *const_field(const void *values, const struct cli_option *opt)
 {
-	return (const char *)options + opt->offset;
+	return (const char *)values + opt->offset;
 }
 
 static const char *hint_of(const struct cli_option *opt)
@@ -39,9 +39,9 @@ static void free_list(struct cli_list *list)
 	*list = (struct cli_list){0};
 }
 
-static void reset(struct cli_options *options, const struct cli_option *opt)
+void cli_value_reset(void *values, const struct cli_option *opt)
 {
-	void *f = field(options, opt);
+	void *f = field(values, opt);
 
 	switch (opt->type) {
 	case CLI_BOOL:
@@ -66,33 +66,38 @@ static void reset(struct cli_options *options, const struct cli_option *opt)
 		else
 			*(char **)f = NULL;
 		break;
+	case CLI_RECORD:
+		*(struct cli_records *)f = (struct cli_records){0};
+		break;
 	}
 }
 
-static void release(struct cli_options *options, const struct cli_option *opt)
+void cli_value_release(void *values, const struct cli_option *opt)
 {
-	void *f = field(options, opt);
+	void *f = field(values, opt);
 
-	if (opt->type == CLI_WORD_OR_PATH)
+	if (opt->type == CLI_RECORD)
+		cli_records_free(opt, f);
+	else if (opt->type == CLI_WORD_OR_PATH)
 		free(((struct cli_target *)f)->path);
 	else if (is_string(opt) && opt->flags & CLI_REPEAT)
 		free_list(f);
 	else if (is_string(opt))
 		free(*(char **)f);
-	reset(options, opt);
+	cli_value_reset(values, opt);
 }
 
 void cli_values_init(struct cli_options *options)
 {
 	*options = (struct cli_options){0};
 	for (size_t i = 0; i < cli_nr_options; i++)
-		reset(options, &cli_options_table[i]);
+		cli_value_reset(options, &cli_options_table[i]);
 }
 
 void cli_values_fini(struct cli_options *options)
 {
 	for (size_t i = 0; i < cli_nr_options; i++)
-		release(options, &cli_options_table[i]);
+		cli_value_release(options, &cli_options_table[i]);
 }
 
 static size_t field_bytes(const struct cli_option *opt)
@@ -109,6 +114,8 @@ static size_t field_bytes(const struct cli_option *opt)
 		return sizeof(unsigned int);
 	case CLI_WORD_OR_PATH:
 		return sizeof(struct cli_target);
+	case CLI_RECORD:
+		return sizeof(struct cli_records);
 	case CLI_STRING:
 	case CLI_PATH:
 		break;
@@ -116,11 +123,11 @@ static size_t field_bytes(const struct cli_option *opt)
 	return opt->flags & CLI_REPEAT ? sizeof(struct cli_list) : sizeof(char *);
 }
 
-void cli_value_move(struct cli_options *dst, struct cli_options *src, const struct cli_option *opt)
+void cli_value_move(void *dst, void *src, const struct cli_option *opt)
 {
-	release(dst, opt);
+	cli_value_release(dst, opt);
 	memcpy(field(dst, opt), field(src, opt), field_bytes(opt));
-	reset(src, opt);
+	cli_value_reset(src, opt);
 }
 
 static const char *format_number(char dst[CLI_SIZE_TEXT_MAX], const struct cli_option *opt,
@@ -132,7 +139,7 @@ static const char *format_number(char dst[CLI_SIZE_TEXT_MAX], const struct cli_o
 	return dst;
 }
 
-int cli_value_set_number(struct cli_options *options, const struct cli_option *opt, uint64_t value,
+int cli_value_set_number(void *values, const struct cli_option *opt, uint64_t value,
 			 struct sk_error *err)
 {
 	char shown[CLI_SIZE_TEXT_MAX], limit[CLI_SIZE_TEXT_MAX];
@@ -147,25 +154,24 @@ int cli_value_set_number(struct cli_options *options, const struct cli_option *o
 	if (opt->step && value % opt->step)
 		return sk_error_set(err, -EINVAL, "%s is not a multiple of %s; %s", shown,
 				    format_number(limit, opt, opt->step), hint_of(opt));
-	*(uint64_t *)field(options, opt) = value;
+	*(uint64_t *)field(values, opt) = value;
 	return 0;
 }
 
-int cli_value_count(struct cli_options *options, const struct cli_option *opt, struct sk_error *err)
+int cli_value_count(void *values, const struct cli_option *opt, struct sk_error *err)
 {
-	return cli_value_set_number(options, opt, *(uint64_t *)field(options, opt) + 1, err);
+	return cli_value_set_number(values, opt, *(uint64_t *)field(values, opt) + 1, err);
 }
 
-int cli_value_set_bool(struct cli_options *options, const struct cli_option *opt, bool value,
-		       struct sk_error *err)
+int cli_value_set_bool(void *values, const struct cli_option *opt, bool value, struct sk_error *err)
 {
 	(void)err;
-	*(bool *)field(options, opt) = value;
+	*(bool *)field(values, opt) = value;
 	return 0;
 }
 
-static int set_bool_text(struct cli_options *options, const struct cli_option *opt,
-			 const char *text, struct sk_error *err)
+static int set_bool_text(void *values, const struct cli_option *opt, const char *text,
+			 struct sk_error *err)
 {
 	static const char *const on[] = {"on", "true", "yes"}, *const off[] = {"off", "false",
 									       "no"};
@@ -173,9 +179,9 @@ static int set_bool_text(struct cli_options *options, const struct cli_option *o
 
 	for (size_t i = 0; i < SK_ARRAY_SIZE(on); i++) {
 		if (!strcmp(text, on[i]))
-			return cli_value_set_bool(options, opt, true, err);
+			return cli_value_set_bool(values, opt, true, err);
 		if (!strcmp(text, off[i]))
-			return cli_value_set_bool(options, opt, false, err);
+			return cli_value_set_bool(values, opt, false, err);
 	}
 	return sk_error_set(err, -EINVAL, "%s is neither on nor off",
 			    cli_quote(quoted, sizeof(quoted), text));
@@ -224,10 +230,10 @@ static int find_word(const struct cli_option *opt, const char *text)
 	return -1;
 }
 
-static int set_target(struct cli_options *options, const struct cli_option *opt, const char *text,
+static int set_target(void *values, const struct cli_option *opt, const char *text,
 		      struct sk_error *err)
 {
-	struct cli_target *target = field(options, opt);
+	struct cli_target *target = field(values, opt);
 	struct cli_target next = {0};
 	char choices[256];
 	int word = find_word(opt, text);
@@ -259,7 +265,7 @@ static int append_item(struct cli_list *list, char *item)
 	return 0;
 }
 
-static int set_string(struct cli_options *options, const struct cli_option *opt, const char *text,
+static int set_string(void *values, const struct cli_option *opt, const char *text,
 		      struct sk_error *err)
 {
 	char *copy;
@@ -271,18 +277,18 @@ static int set_string(struct cli_options *options, const struct cli_option *opt,
 	if (!copy)
 		return fail_memory(err);
 	if (opt->flags & CLI_REPEAT) {
-		if (append_item(field(options, opt), copy)) {
+		if (append_item(field(values, opt), copy)) {
 			free(copy);
 			return fail_memory(err);
 		}
 		return 0;
 	}
-	free(*(char **)field(options, opt));
-	*(char **)field(options, opt) = copy;
+	free(*(char **)field(values, opt));
+	*(char **)field(values, opt) = copy;
 	return 0;
 }
 
-int cli_value_set_text(struct cli_options *options, const struct cli_option *opt, const char *text,
+int cli_value_set_text(void *values, const struct cli_option *opt, const char *text,
 		       struct sk_error *err)
 {
 	struct sk_error why = {0};
@@ -291,7 +297,7 @@ int cli_value_set_text(struct cli_options *options, const struct cli_option *opt
 
 	switch (opt->type) {
 	case CLI_BOOL:
-		return set_bool_text(options, opt, text, err);
+		return set_bool_text(values, opt, text, err);
 	case CLI_COUNT:
 	case CLI_UINT:
 		rc = cli_parse_uint(text, &number, &why);
@@ -299,53 +305,59 @@ int cli_value_set_text(struct cli_options *options, const struct cli_option *opt
 			return sk_error_set(err, rc,
 					    "%s; write a number from %" PRIu64 " to %" PRIu64,
 					    why.message, opt->min, opt->max);
-		return cli_value_set_number(options, opt, number, err);
+		return cli_value_set_number(values, opt, number, err);
 	case CLI_SIZE:
 		rc = cli_parse_size(text, &number, err);
-		return rc ? rc : cli_value_set_number(options, opt, number, err);
+		return rc ? rc : cli_value_set_number(values, opt, number, err);
 	case CLI_WORD:
 	case CLI_COMMAND_NAME:
 		word = find_word(opt, text);
 		if (word < 0)
 			return fail_word(opt, text, err);
-		*(unsigned int *)field(options, opt) =
+		*(unsigned int *)field(values, opt) =
 			(unsigned int)word + (opt->type == CLI_COMMAND_NAME);
 		return 0;
 	case CLI_WORD_OR_PATH:
-		return set_target(options, opt, text, err);
+		return set_target(values, opt, text, err);
+	case CLI_RECORD:
+		return cli_record_set_text(values, opt, text, err);
 	case CLI_STRING:
 	case CLI_PATH:
 		break;
 	}
-	return set_string(options, opt, text, err);
+	return set_string(values, opt, text, err);
 }
 
-bool cli_value_bool(const struct cli_options *options, const struct cli_option *opt)
+bool cli_value_bool(const void *values, const struct cli_option *opt)
 {
-	return *(const bool *)const_field(options, opt);
+	return *(const bool *)const_field(values, opt);
 }
 
-uint64_t cli_value_number(const struct cli_options *options, const struct cli_option *opt)
+uint64_t cli_value_number(const void *values, const struct cli_option *opt)
 {
-	return *(const uint64_t *)const_field(options, opt);
+	return *(const uint64_t *)const_field(values, opt);
 }
 
-const struct cli_list *cli_value_list(const struct cli_options *options,
-				      const struct cli_option *opt)
+const struct cli_list *cli_value_list(const void *values, const struct cli_option *opt)
 {
-	return const_field(options, opt);
+	return const_field(values, opt);
 }
 
-const char *cli_value_text(const struct cli_options *options, const struct cli_option *opt)
+const struct cli_records *cli_value_records(const void *values, const struct cli_option *opt)
 {
-	const struct cli_target *target = const_field(options, opt);
+	return const_field(values, opt);
+}
+
+const char *cli_value_text(const void *values, const struct cli_option *opt)
+{
+	const struct cli_target *target = const_field(values, opt);
 	unsigned int word;
 
 	if (is_string(opt))
-		return *(char *const *)const_field(options, opt);
+		return *(char *const *)const_field(values, opt);
 	if (opt->type == CLI_WORD_OR_PATH)
 		return target->path ? target->path : cli_choice_name(opt, target->kind);
-	word = *(const unsigned int *)const_field(options, opt);
+	word = *(const unsigned int *)const_field(values, opt);
 	if (opt->type == CLI_COMMAND_NAME)
 		return word < CLI_NR_COMMANDS ? cli_commands[word].name : NULL;
 	return cli_choice_name(opt, word);
