@@ -124,14 +124,13 @@ static uint64_t search(uint64_t from, uint64_t to, const char *signature, uint32
 static void read_mp_table(uint64_t pointer)
 {
 	const uint8_t *p = physical(pointer, 16);
-	uint32_t bytes, count;
+	uint32_t bytes;
 
 	if (!p || !get(p + 4, 4) || !(p = physical(get(p + 4, 4), 4096)) || memcmp(p, "PCMP", 4))
 		return;
 	bytes = get(p + 4, 2);
-	count = get(p + 34, 2);
-	for (uint32_t at = 44; count-- && at + 20 <= bytes && at + 20 <= 4096 && p[at] == 0;
-	     at += 20)
+	/* CPUs come first. The count of entries is not asked: some firmware leaves it 0. */
+	for (uint32_t at = 44; at + 20 <= bytes && at + 20 <= 4096 && p[at] == 0; at += 20)
 		if (p[at + 3] & 1)
 			add_cpu(p[at + 1]);
 }
