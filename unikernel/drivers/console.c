@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "../kernel/kernel.h"
-#include "../kernel/thread.h"
+#include "../kernel/signals.h"
 
 #define PORT	    0x3f8
 #define FIFO_BYTES  16

@@ -10,7 +10,7 @@
 #include <errno.h>
 
 #include "kernel.h"
-#include "thread.h"
+#include "signals.h"
 
 #define BUCKETS 256
 

@@ -57,7 +57,9 @@ uint64_t clock_wall_ns(void); /* since 1970 */
 uint64_t clock_to_tsc(uint64_t ns);
 extern uint64_t boot_tsc;
 
-/* kernel/timer.c: wake a thread at its deadline. Masked. */
+/* kernel/timer.c: wake a thread, or call a function, at a deadline. Masked, but for timer_cancel()
+ * and timer_start(). Whoever cancels holds no lock that the timer's function takes. */
+void timer_start(struct timer *timer, uint64_t deadline_ns);
 void timer_add(struct timer *timer, uint64_t deadline_ns);
 void timer_cancel(struct timer *timer);
 void timer_expired(void);
@@ -68,12 +70,6 @@ int random_bytes(void *out, size_t bytes);
 
 /* kernel/fault.c */
 _Noreturn void fatal(const char *what);
-
-/* kernel/signal.c; the rest is in signals.h */
-int signal_waiting(const struct thread *thread); /* a signal that its mask lets through */
-void signal_deliver(struct thread *thread);	 /* in an upcall: run a handler first */
-void signal_send(struct thread *thread, int number);
-_Noreturn void exit_by_signal(int number);
 
 /* sys/ */
 long sys_exit(int status);

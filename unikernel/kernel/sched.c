@@ -6,7 +6,7 @@
  */
 #include "boot.h"
 #include "kernel.h"
-#include "thread.h"
+#include "signals.h"
 
 #define POLL_TSC 60000 /* about 20 us of looking for work before halting */
 
@@ -107,7 +107,7 @@ static void make_current(struct cpu *cpu, struct thread *next)
 	cpu->switches++;
 	next->cpu = cpu;
 	next->on_cpu = 1;
-	if (next->sig_pending)
+	if (next->signaled)
 		cpu->pending |= 1u << IRQ_RESCHEDULE; /* so that its way back looks at the signal */
 }
 
@@ -282,6 +282,15 @@ void sched_sleep(uint64_t deadline_ns)
 	unmask(before);
 }
 
+void timer_start(struct timer *timer, uint64_t deadline_ns)
+{
+	uint32_t before = mask();
+
+	timer_add(timer, deadline_ns);
+	arm(this_cpu());
+	unmask(before);
+}
+
 /* A halted CPU does not see that this one has more than it can run. */
 static void kick_idle(void)
 {
@@ -326,7 +335,7 @@ struct regs *upcall_c(void)
 	while (cpu->pending)
 		if (run_interrupts(cpu))
 			sched_preempt();
-	if (self->sig_pending)
+	if (self->signaled)
 		signal_deliver(self);
 	return &self->regs;
 }
@@ -358,6 +367,7 @@ void sched_init_cpu(struct cpu *cpu, struct thread *idle)
 	cpu->idle_thread = idle;
 	cpu->nested_top = (uint64_t)(&cpu->nested + 1);
 	idle->cpu = cpu;
+	idle->is_idle = 1;
 	idle->affinity = ~0ull;
 	make_current(cpu, idle);
 	cpu->online = 1;

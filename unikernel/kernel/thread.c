@@ -63,6 +63,11 @@ void thread_free(struct thread *thread)
 	spin_unlock(&lock, before);
 }
 
+uint32_t thread_highest(void)
+{
+	return highest;
+}
+
 struct thread *thread_by_tid(uint32_t tid)
 {
 	struct thread **chunk;

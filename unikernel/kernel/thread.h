@@ -15,6 +15,8 @@
 
 #include "../arch/x86_64/cpu.h"
 
+struct queued_signal;
+
 enum thread_state { THREAD_RUNNABLE, THREAD_BLOCKED, THREAD_DEAD };
 
 #define SLICE_NS     4000000ull
@@ -30,16 +32,27 @@ struct futex_waiter {
 	struct thread *thread;
 };
 
+/* Under signal.c's lock, but for the owner's own reading of what only it changes. */
+struct thread_signals {
+	volatile uint64_t mask;
+	volatile uint64_t pending; /* sent to this thread */
+	volatile uint64_t wanted;  /* what it waits for although it is blocked */
+	uint64_t saved_mask;	   /* to come back to after the call, if must_restore */
+	struct queued_signal *queue;
+	uint64_t alt_start, alt_bytes; /* the stack of sigaltstack(2) */
+	uint32_t must_restore;
+};
+
 struct thread {
-	/* In a system call or a cancellation point: how deep. Signals end it, no handler runs. */
-	volatile uint32_t nosig;
+	volatile uint32_t nosig;  /* in a system call: no handler runs before its end */
 	volatile uint32_t on_cpu; /* its stack is in use */
 	uint64_t ksp;
 	uint64_t fs;
 	uint32_t full;
-	uint32_t pad0;
+	volatile uint32_t signaled; /* signals want to be looked at: see signal.c */
 	void *xsave;
-	volatile uint64_t sig_pending;
+	uint32_t at_call; /* regs are those of a system call's end, see signal.c */
+	uint32_t pad0;
 	uint64_t pad[2];
 	struct regs regs;
 	volatile uint32_t state; /* changed under the lock of the queue of `cpu` */
@@ -50,16 +63,18 @@ struct thread {
 	volatile uint32_t *clear_tid;
 	struct timer timer;
 	struct futex_waiter futex;
-	uint64_t sig_mask;
-	uint64_t alt_stack, alt_stack_bytes; /* where handlers with SA_ONSTACK run; 0: nowhere */
+	struct thread_signals sig;
 	uint32_t queued;
 	uint32_t wake_pending; /* woken between deciding to sleep and sleeping */
 	int32_t nice;
+	uint32_t is_idle;
+	char name[16];
 };
 
 _Static_assert(offsetof(struct thread, full) == THREAD_FULL, "layout");
+_Static_assert(offsetof(struct thread, signaled) == THREAD_SIGNALED, "layout");
 _Static_assert(offsetof(struct thread, xsave) == THREAD_XSAVE, "layout");
-_Static_assert(offsetof(struct thread, sig_pending) == THREAD_SIG_PENDING, "layout");
+_Static_assert(offsetof(struct thread, at_call) == THREAD_AT_CALL_END, "layout");
 _Static_assert(offsetof(struct thread, regs) == THREAD_REGS, "layout");
 _Static_assert(sizeof(struct regs) == REGS_SIZE, "layout");
 _Static_assert(sizeof(struct thread) <= XSAVE_OFFSET,
@@ -99,6 +114,7 @@ _Noreturn void sched_exit(void);
 struct thread *thread_alloc(void);
 void thread_free(struct thread *thread);
 struct thread *thread_by_tid(uint32_t tid);
+uint32_t thread_highest(void); /* no number above it has ever been given out */
 
 /* entry.S */
 void sched_switch_asm(struct thread *prev, struct thread *next);

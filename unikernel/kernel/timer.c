@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
-/* Timers: a sorted list on the CPU where the sleeper was; its hardware timer is set to the first.
+/*
+ * Timers: a sorted list on the CPU that started them; its hardware timer is set to the first. When
+ * its time has come a timer calls its function, or wakes its thread.
  */
 #include "kernel.h"
 #include "thread.h"
@@ -41,6 +43,11 @@ void timer_cancel(struct timer *timer)
 	before = spin_lock(&cpu->timer_lock);
 	if (timer->prev_next)
 		remove(timer);
+	while (cpu->timer_running == timer && cpu != this_cpu()) {
+		spin_unlock(&cpu->timer_lock, before);
+		cpu_relax();
+		before = spin_lock(&cpu->timer_lock);
+	}
 	spin_unlock(&cpu->timer_lock, before);
 	timer->cpu = NULL;
 }
@@ -48,19 +55,25 @@ void timer_cancel(struct timer *timer)
 void timer_expired(void)
 {
 	struct cpu *cpu = this_cpu();
+	struct timer *timer;
 
 	for (;;) {
 		uint32_t before = spin_lock(&cpu->timer_lock);
-		struct timer *timer = cpu->timers;
-		struct thread *thread = NULL;
 
-		if (timer && timer->deadline_ns <= clock_ns()) {
+		cpu->timer_running = NULL;
+		timer = cpu->timers;
+		if (!timer || timer->deadline_ns > clock_ns())
+			timer = NULL;
+		if (timer) {
 			remove(timer);
-			thread = timer->thread;
-			sched_wake(thread); /* under the lock: it cannot go away meanwhile */
+			cpu->timer_running = timer->expire ? timer : NULL;
+			if (!timer->expire)
+				sched_wake(timer->thread); /* locked: it cannot go away */
 		}
 		spin_unlock(&cpu->timer_lock, before);
-		if (!thread)
+		if (!timer)
 			return;
+		if (cpu->timer_running)
+			timer->expire(timer);
 	}
 }

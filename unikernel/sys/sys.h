@@ -62,11 +62,17 @@ long sys_arch_prctl(int code, uint64_t value);
 long sys_rt_sigaction(int number, const struct kernel_sigaction *action,
 		      struct kernel_sigaction *old, size_t bytes);
 long sys_rt_sigprocmask(int how, const uint64_t *set, uint64_t *old, size_t bytes);
+long sys_rt_sigpending(uint64_t *set, size_t bytes);
+long sys_rt_sigsuspend(const uint64_t *set, size_t bytes);
+long sys_rt_sigtimedwait(const uint64_t *set, siginfo_t *info, const struct timespec *timeout,
+			 size_t bytes);
+long sys_rt_sigqueueinfo(uint32_t pid, int number, const siginfo_t *info);
+long sys_rt_tgsigqueueinfo(uint32_t pid, uint32_t tid, int number, const siginfo_t *info);
 long sys_sigaltstack(const stack_t *stack, stack_t *old);
 long sys_pause(void);
 long sys_tkill(uint32_t tid, int number);
 long sys_tgkill(uint32_t group, uint32_t tid, int number);
-long sys_kill(uint32_t pid, int number);
+long sys_kill(int pid, int number);
 
 long sys_uname(struct utsname *name);
 long sys_sysinfo(struct sysinfo *info);
@@ -78,6 +84,9 @@ long sys_clock_nanosleep(int clock, int flags, const struct timespec *time, stru
 long sys_nanosleep(const struct timespec *time, struct timespec *left);
 long sys_gettimeofday(long now[2], void *zone);
 long sys_time(long *now);
+
+/* A relative time as a time of clock_ns(); UINT64_MAX for never. -EINVAL for a bad one. */
+long deadline_after(const struct timespec *time, uint64_t *deadline_ns);
 
 /* Thread creation and end, in place of musl's assembly (see toolchain/musl). */
 long __skete_clone(int (*function)(void *), void *stack, int flags, void *argument,

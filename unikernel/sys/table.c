@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
  * Linux's system-call numbers and the functions behind them. ENTRY: a call that may wait or hold
- * something: signals wait until it is over, and end a wait in it (signal_waiting(): return -EINTR);
- * their handlers run before it returns. FAST: a call that does neither is just a call.
+ * something: signals wait until it is over, and end a wait in it (see kernel/signals.h); their
+ * handlers run before it returns. FAST: a call that does neither is just a call.
  */
 #include <sys/syscall.h>
 
@@ -12,7 +12,7 @@
 
 typedef void (*syscall_function)(void); /* each takes what its number takes */
 
-#define ENTRY(name) [SYS_##name] = (syscall_function)((char *)sys_##name + TABLE_GUARDED)
+#define ENTRY(name) [SYS_##name] = (syscall_function)(uintptr_t)((char *)sys_##name + TABLE_GUARDED)
 #define FAST(name)  [SYS_##name] = (syscall_function)sys_##name
 
 /* Every number first has the function that reports it missing, then its own. */
@@ -63,6 +63,11 @@ const syscall_function syscall_table[SYSCALL_COUNT] = {
 	FAST(time),
 	ENTRY(rt_sigaction),
 	ENTRY(rt_sigprocmask),
+	ENTRY(rt_sigpending),
+	ENTRY(rt_sigsuspend),
+	ENTRY(rt_sigtimedwait),
+	ENTRY(rt_sigqueueinfo),
+	ENTRY(rt_tgsigqueueinfo),
 	ENTRY(sigaltstack),
 	ENTRY(pause),
 	ENTRY(tkill),

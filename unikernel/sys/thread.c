@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
-/* System calls about threads and signals. */
+/* System calls about threads. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -37,7 +37,8 @@ long __skete_clone(int (*function)(void *), void *stack, int flags, void *argume
 	thread->full = 1;
 	thread->fs = flags & CLONE_SETTLS ? tls : get_fs();
 	thread->affinity = self->affinity;
-	thread->sig_mask = self->sig_mask;
+	thread->sig.mask = self->sig.mask;
+	memcpy(thread->name, self->name, sizeof(thread->name));
 	if (flags & CLONE_PARENT_SETTID)
 		*parent_tid = thread->tid;
 	if (flags & CLONE_CHILD_SETTID)
@@ -72,6 +73,7 @@ long sys_exit(int status)
  */
 void thread_leave(void)
 {
+	signal_thread_ends(this_thread());
 	farewell(this_thread());
 	sched_exit();
 }
@@ -121,6 +123,8 @@ static uint64_t deadline_of(const struct timespec *timeout, int op)
 long sys_futex(uint32_t *address, int op, uint32_t value, const struct timespec *timeout,
 	       uint32_t *address2, uint32_t value3)
 {
+	long result;
+
 	if (timeout && (op & FUTEX_CMD_MASK) == FUTEX_WAIT &&
 	    (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= NS_PER_SEC))
 		return -EINVAL;
@@ -129,7 +133,10 @@ long sys_futex(uint32_t *address, int op, uint32_t value, const struct timespec 
 		value3 = ~0u;
 		__attribute__((fallthrough));
 	case FUTEX_WAIT_BITSET:
-		return futex_wait(address, value, deadline_of(timeout, op), value3);
+		result = futex_wait(address, value, deadline_of(timeout, op), value3);
+		return result == -EINTR ? signal_restart(timeout ? -RESTART_NO_HANDLER
+								 : -RESTART_UNLESS_HANDLED)
+					: result;
 	case FUTEX_WAKE:
 		return futex_wake(address, value, ~0u);
 	case FUTEX_WAKE_BITSET:
@@ -236,51 +243,4 @@ long sys_arch_prctl(int code, uint64_t value)
 	else
 		return -EINVAL;
 	return 0;
-}
-
-long sys_rt_sigaction(int number, const struct kernel_sigaction *action,
-		      struct kernel_sigaction *old, size_t bytes)
-{
-	return bytes == 8 ? signal_action(number, action, old) : -EINVAL;
-}
-
-long sys_rt_sigprocmask(int how, const uint64_t *set, uint64_t *old, size_t bytes)
-{
-	return bytes == 8 ? signal_mask(how, set, old) : -EINVAL;
-}
-
-long sys_sigaltstack(const stack_t *stack, stack_t *old)
-{
-	return signal_alt_stack(stack, old);
-}
-
-long sys_tkill(uint32_t tid, int number)
-{
-	struct thread *thread = thread_by_tid(tid);
-
-	if (number < 0 || number > SIGNAL_COUNT)
-		return -EINVAL;
-	if (!thread)
-		return -ESRCH;
-	if (!number)
-		return 0;
-	signal_send(thread, number);
-	return 0;
-}
-
-long sys_pause(void)
-{
-	while (!signal_waiting(this_thread()))
-		sched_sleep(UINT64_MAX);
-	return -EINTR;
-}
-
-long sys_tgkill(uint32_t group, uint32_t tid, int number)
-{
-	return group == 1 ? sys_tkill(tid, number) : -ESRCH;
-}
-
-long sys_kill(uint32_t pid, int number)
-{
-	return pid == 1 || pid == 0 ? sys_tkill(this_thread()->tid, number) : -ESRCH;
 }

@@ -38,6 +38,8 @@ struct timer {
 	uint64_t deadline_ns;
 	struct timer *next, **prev_next; /* prev_next is NULL when it is not queued */
 	struct thread *thread;
+	/* If set, called masked instead of waking the thread; timer_cancel() waits for its end. */
+	void (*expire)(struct timer *timer);
 	struct cpu *cpu;
 };
 
@@ -76,6 +78,7 @@ struct cpu {
 	uint32_t timer_lock;
 	uint32_t must_flush;  /* set while it is halted: flush before running anything */
 	struct timer *timers; /* sorted by deadline */
+	struct timer *volatile timer_running;
 	struct pvclock clock __attribute__((aligned(512)));
 	uint8_t pad1[32];
 	uint32_t wall[4];

@@ -234,17 +234,6 @@ thread_exit_switch:	/* end the thread: off its stack first */
 	mov %gs:CPU_STACK_TOP, %rsp
 	call thread_leave
 
-	.globl signal_here
-signal_here:	/* as if an interrupt had come right behind this call: run the handlers of signals */
-	movl $1, %gs:CPU_MASK
-	popq %gs:CPU_UP_RIP
-	pushfq
-	popq %gs:CPU_UP_RFLAGS
-	mov %rsp, %gs:CPU_UP_RSP
-	mov %gs:CPU_REGS_TOP, %rsp
-	save_regs
-	jmp upcall_restart
-
 	/*
 	 * Where a thread goes on that has a handler to run. rdi, rsi, rdx: the handler's arguments,
 	 * r12: the handler, r13: room for the vector registers, also the stack pointer; rbx: struct
@@ -291,38 +280,96 @@ user_start:	/* the first code of the program, on its own stack: argc, argv ... *
 	and $-16, %rsp
 	call program_start
 
-	.globl __skete_syscall
-__skete_syscall:	/* six arguments in registers, the number on the stack */
-	mov 8(%rsp), %rax
-	cmp $SYSCALL_COUNT, %rax
-	jae 2f
-	lea syscall_table(%rip), %r11
-	mov (%r11, %rax, 8), %r11
-	test $TABLE_GUARDED, %r11b
-	jnz 1f
-	jmp *%r11
-1:	mov %gs:CPU_CURRENT, %r10	/* signals wait until the call is over */
-	incl THREAD_NOSIG(%r10)
-	dec %r11
-	sub $8, %rsp
-	call *%r11
-	add $8, %rsp
-	mov %gs:CPU_CURRENT, %r10
-	decl THREAD_NOSIG(%r10)
-	jnz 3f
-	cmpq $0, THREAD_SIG_PENDING(%r10)
-	je 3f
+	/*
+	 * System calls are function calls with the number in a seventh argument, on the stack. Those
+	 * that sleep, take locks or may be restarted run with THREAD_NOSIG set: a signal then waits
+	 * for the end of the call. Their entries in the table are odd.
+	 *
+	 * In a cancellation point (see toolchain/musl) the registers hold musl's arguments: the
+	 * address of the flag, the number, and the six of the call, two of them on the stack.
+	 */
+	.macro save_call
+	push %r9
+	push %r8
+	push %rcx
+	push %rdx
+	push %rsi
+	push %rdi
+	.endm
+
+	.macro end_call restart	/* r11: the function */
 	push %rax
-	call signal_check
-	pop %rax
-3:	ret
-2:	mov %rax, %rdi
-	jmp sys_unknown
+	call *%r11
+	pop %rdx
+	cmpl $0, THREAD_SIGNALED(%rdx)
+	jne 9f
+	movl $0, THREAD_NOSIG(%rdx)
+	cmpl $0, THREAD_SIGNALED(%rdx)	/* one that came in between was not delivered */
+	jne 9f
+	add $48, %rsp
+	ret
+9:	lea \restart(%rip), %r10
+	jmp end_signaled
+	.endm
+
+	.globl __skete_syscall, __skete_syscall_cp, syscall_table
+__skete_syscall:
+	mov 8(%rsp), %r10
+	cmp $SYSCALL_COUNT, %r10
+	jae 1f
+	lea syscall_table(%rip), %r11
+	mov (%r11, %r10, 8), %r11
+	test $TABLE_GUARDED, %r11b
+	jz 2f
+	dec %r11
+	save_call
+	mov %gs:CPU_CURRENT, %rax
+	movl $1, THREAD_NOSIG(%rax)
+	end_call __skete_syscall
+1:	lea sys_missing(%rip), %r11
+2:	jmp *%r11
+
+__skete_syscall_cp:	/* THREAD_NOSIG is set already */
+	save_call
+	lea sys_missing(%rip), %r11
+	mov %rsi, %r10
+	cmp $SYSCALL_COUNT, %r10
+	jae 1f
+	lea syscall_table(%rip), %r11
+	mov (%r11, %r10, 8), %r11
+	and $-2, %r11
+1:	mov %rdx, %rdi
+	mov %rcx, %rsi
+	mov %r8, %rdx
+	mov %r9, %rcx
+	mov 56(%rsp), %r8
+	mov 64(%rsp), %r9
+	mov %gs:CPU_CURRENT, %rax
+	end_call __cp_begin
+
+	/*
+	 * As if an interrupt had come right behind the call. rax: its result, rdx: the thread, r10:
+	 * where it starts anew; at rsp its arguments, then its return address.
+	 */
+end_signaled:
+	movl $1, %gs:CPU_MASK
+	movl $0, THREAD_NOSIG(%rdx)
+	movl $1, THREAD_AT_CALL_END(%rdx)
+	mov %rsp, %r11
+	mov 48(%rsp), %rdx
+	mov %rdx, %gs:CPU_UP_RIP
+	pushfq
+	popq %gs:CPU_UP_RFLAGS
+	lea 56(%r11), %rdx
+	mov %rdx, %gs:CPU_UP_RSP
+	mov %gs:CPU_REGS_TOP, %rsp
+	save_regs
+	jmp upcall_restart
 
 	.balign 16
 	.globl sys_missing
-sys_missing:	/* rax: the number */
-	mov %rax, %rdi
+sys_missing:	/* the function of every number that has no other; r10: the number */
+	mov %r10, %rdi
 	jmp sys_unknown
 
 	.section .note.GNU-stack, "", @progbits

@@ -125,13 +125,14 @@
 #define THREAD_KSP	   8
 #define THREAD_FS	   16
 #define THREAD_FULL	   24
+#define THREAD_SIGNALED	   28
 #define THREAD_XSAVE	   32
-#define THREAD_SIG_PENDING 40
+#define THREAD_AT_CALL_END 40
 #define THREAD_REGS	   64
 #define REGS_SIZE	   144
 #define REGS_RIP	   0
 
-#define SYSCALL_COUNT	   335
+#define SYSCALL_COUNT	   442
 #define TABLE_GUARDED	   1 /* added to a function's address in the table: see sys/table.c */
 
 #endif

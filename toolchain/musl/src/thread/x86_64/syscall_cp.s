@@ -2,9 +2,9 @@
 # SPDX-FileCopyrightText: The Skete authors
 #
 # A cancellation point: long __syscall_cp_asm(&cancel, n, a, b, c, d, e, f). Between __cp_begin and
-# __cp_end a cancellation signal moves the thread to __cp_cancel. Once the thread's counter "defer
-# signals" (thread at gs:16, counter at its offset 0) is raised, a signal instead makes the blocking
-# call return -EINTR.
+# __cp_end a cancellation signal moves the thread to __cp_cancel. From the store to the thread's
+# word "signals wait" on (thread at gs:16, word at its offset 0), a signal instead ends a blocking
+# call, which then starts anew from __cp_begin, where the signal handler looks.
 .text
 .global __cp_begin
 .hidden __cp_begin
@@ -22,21 +22,8 @@ __cp_begin:
 	test %eax,%eax
 	jnz __cp_cancel
 	mov %gs:16,%rax
-	incl (%rax)
+	movl $1,(%rax)
 __cp_end:
-	mov 8(%rsp),%rax
-	mov 16(%rsp),%r11
-	push %rsi
-	mov %rdx,%rdi
-	mov %rcx,%rsi
-	mov %r8,%rdx
-	mov %r9,%rcx
-	mov %rax,%r8
-	mov %r11,%r9
-	call __skete_syscall
-	mov %rax,(%rsp)
-	call __skete_cp_leave
-	pop %rax
-	ret
+	jmp __skete_syscall_cp
 __cp_cancel:
 	jmp __cancel

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * The kernel's own heap, in the direct map: never swapped, never missing, zeroed when handed out.
+ * Small objects share a page with others of their size; from 2 KiB on they are whole pages. Locked
+ * within; masked or not, in interrupts too.
+ */
+#ifndef SKETE_UK_HEAP_H
+#define SKETE_UK_HEAP_H
+
+#include <stddef.h>
+
+/* Up to 64 KiB. NULL without memory. */
+void *heap_alloc(size_t bytes);
+/* `bytes` as asked for. NULL is fine. */
+void heap_free(void *object, size_t bytes);
+
+/* One page, zeroed or not; its frame. 0 or NULL without memory. */
+void *heap_page(int is_zeroed);
+void heap_page_free(void *page);
+
+#endif
