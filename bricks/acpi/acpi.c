@@ -131,6 +131,8 @@ static int check_config(const struct sk_acpi_config *config, struct sk_error *er
 		ret = check_tables(config, err);
 	if (!ret)
 		ret = check_places(config, err);
+	if (!ret && config->pci)
+		ret = acpi_pci_check(config->pci, err);
 	return ret;
 }
 
@@ -212,6 +214,8 @@ static void put_tables(struct image *image, const struct sk_acpi_config *config,
 	acpi_table_end(image, start);
 	acpi_fadt_put(image, config, image->base + start);
 	acpi_madt_put(image, config);
+	if (config->pci)
+		acpi_mcfg_put(image, config->pci);
 	for (size_t i = 0; i < config->nr_tables; i++) {
 		const struct sk_acpi_table *table = &config->tables[i];
 

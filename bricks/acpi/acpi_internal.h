@@ -15,7 +15,7 @@
 struct image {
 	struct sk_writer w;
 	gpa_t base;
-	gpa_t listed[2 + ACPI_MAX_TABLES]; /* what the XSDT lists */
+	gpa_t listed[3 + ACPI_MAX_TABLES]; /* what the XSDT lists */
 	size_t nr_listed;
 };
 
@@ -32,6 +32,11 @@ int acpi_dsdt_build(struct sk_aml *aml, const struct sk_acpi_config *config, str
 /* Complete tables; each adds itself to the list. The configuration was checked. */
 void acpi_fadt_put(struct image *image, const struct sk_acpi_config *config, gpa_t dsdt_gpa);
 void acpi_madt_put(struct image *image, const struct sk_acpi_config *config);
+
+/* pci_root.c */
+int acpi_pci_check(const struct sk_acpi_pci *pci, struct sk_error *err);
+void acpi_pci_put(struct sk_aml *aml, const struct sk_acpi_pci *pci);
+void acpi_mcfg_put(struct image *image, const struct sk_acpi_pci *pci);
 
 /* The APIC id of CPU @index. */
 static inline uint32_t acpi_apic_id(const struct sk_acpi_config *config, unsigned int index)

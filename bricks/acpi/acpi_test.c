@@ -156,7 +156,7 @@ static void a_machine_with_everything(void **state)
 
 	machine_init(&f->m, 64, true);
 	build(f);
-	assert_string_equal(f->found.order, "XSDT FACP DSDT APIC MCFG ");
+	assert_string_equal(f->found.order, "XSDT FACP DSDT APIC MCFG SLIT ");
 	assert_int_equal(sk_load_le32(f->found.madt + 40), 1);
 	p = madt_entry(&f->found, 2, 0);
 	assert_memory_equal(p + 2, ((uint8_t[]){0, 0, 2, 0, 0, 0, 5, 0}), 8);
@@ -329,6 +329,24 @@ static void bad_devices_and_tables(void **state)
 	refuse(f, -EINVAL, "33 additional");
 }
 
+static void bad_pci_buses(void **state)
+{
+	struct fixture *f = *state;
+	struct sk_acpi_pci *pci = &f->m.pci;
+
+	machine_init(&f->m, 1, true);
+	pci->ecam_gpa += 0x1000;
+	refuse(f, -EINVAL, "ECAM at 0xe0001000");
+	pci->ecam_gpa = UINT64_C(0xfff00000);
+	refuse(f, -EINVAL, "ECAM");
+	pci->ecam_gpa = 0;
+	pci->low_bytes = 4 * SK_GIB;
+	refuse(f, -EINVAL, "window");
+	pci->low_bytes = 0;
+	pci->high_bytes = UINT64_MAX;
+	refuse(f, -EINVAL, "window");
+}
+
 static void leave_a_block_open(void *ctx, struct sk_aml *aml)
 {
 	(void)ctx;
@@ -381,6 +399,7 @@ int main(void)
 		ACPI_TEST(bad_cpus_and_interrupts),
 		ACPI_TEST(bad_registers_and_places),
 		ACPI_TEST(bad_devices_and_tables),
+		ACPI_TEST(bad_pci_buses),
 		ACPI_TEST(the_callers_aml_is_checked),
 		ACPI_TEST(thousands_of_cpus_elsewhere),
 		ACPI_TEST(failure_writes_nothing),

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /*
- * The DSDT: CPUs, serial ports, clock, keyboard controller, virtio-mmio devices, S5 and the power
- * button. All devices are present, so none has a _STA.
+ * The DSDT: CPUs, serial ports, clock, keyboard controller, virtio-mmio devices, the PCI bus, S5
+ * and the power button. All devices are present, so none has a _STA.
  */
 #include "acpi_internal.h"
 
@@ -214,6 +214,8 @@ int acpi_dsdt_build(struct sk_aml *a, const struct sk_acpi_config *config, struc
 	ret = put_devices(a, config, err);
 	if (ret)
 		return ret;
+	if (config->pci)
+		acpi_pci_put(a, config->pci);
 	if (config->has_rtc)
 		put_rtc(a);
 	if (config->has_i8042)

@@ -93,15 +93,20 @@ if ! command -v iasl >/dev/null || ! command -v acpiexec >/dev/null; then
 fi
 check_machine 1 small 'XSDT FACP DSDT APIC'
 check_machine 4 small 'XSDT FACP DSDT APIC'
-check_machine 64 full 'XSDT FACP DSDT APIC MCFG'
-check_machine 300 full 'XSDT FACP DSDT APIC MCFG'
+check_machine 64 full 'XSDT FACP DSDT APIC MCFG SLIT'
+check_machine 300 full 'XSDT FACP DSDT APIC MCFG SLIT'
 run_methods "$dir/64-full/DSDT.aml" 'evaluate \_S5; evaluate \_SB.SUM 10; evaluate \_SB.MIX;
-	evaluate \_SB.CALL; evaluate \_SB.GED._EVT 12; evaluate \_SB.PCI0._PRT'
+	evaluate \_SB.CALL; evaluate \_SB.GED._EVT 12; evaluate \_SB.PCI9._PRT;
+	evaluate \_SB.PCI0._CRS; evaluate \_SB.PCI0._OSC (5B4DDB33F71F1C4096577441C03DD766) 1 3 (000000001F0000001F000000);
+	evaluate \_SB.PCI0._OSC (5B4DDB33F71F1C4096577441C03DD767) 1 3 (000000001F0000001F000000)'
 evaluated '\_S5' '[Integer] = 0000000000000005'
 evaluated '\_SB.SUM' '[Integer] = 000000000000002D'
 evaluated '\_SB.MIX' '[Integer] = 00000000000001E4'
 evaluated '\_SB.CALL' '[Integer] = 000000000000002D'
 evaluated '\_SB.GED._EVT' 'No object was returned'
-evaluated '\_SB.PCI0._PRT' 'Contains 32 Elements'
+evaluated '\_SB.PCI9._PRT' 'Contains 32 Elements'
+evaluated '\_SB.PCI0._OSC' '0000: 00 00 00 00 1F 00 00 00 1F 00 00 00'
+evaluated '\_SB.PCI0._OSC' '0000: 04 00 00 00 1F 00 00 00 1F 00 00 00'
+evaluated '\_SB.PCI0._CRS' '88 0D 00 02 0C 00 00 00 00 00 03 00 00 00 04 00'
 echo "1..$nr"
 exit $failed

@@ -21,7 +21,8 @@ struct machine {
 	struct sk_acpi_device devices[2 + MACHINE_MAX_VIRTIO];
 	struct sk_acpi_irq_override overrides[2];
 	uint32_t apic_ids[512];
-	uint8_t mcfg_body[24];
+	struct sk_acpi_pci pci;
+	uint8_t slit_body[9];
 	struct sk_acpi_table tables[1];
 };
 
@@ -54,11 +55,11 @@ static inline void machine_link(struct sk_aml *a)
 
 static inline void machine_pci(struct sk_aml *a)
 {
-	sk_aml_device_begin(a, "PCI0");
+	sk_aml_device_begin(a, "PCI9");
 	sk_aml_name_eisa_id(a, "_HID", "PNP0A08");
 	sk_aml_name_eisa_id(a, "_CID", "PNP0A03");
-	sk_aml_name_int(a, "_UID", 0);
-	sk_aml_name_int(a, "_SEG", 0);
+	sk_aml_name_int(a, "_UID", 9);
+	sk_aml_name_int(a, "_SEG", 1);
 	sk_aml_name_int(a, "_BBN", 0);
 	sk_aml_name(a, "_CRS");
 	sk_aml_resources_begin(a);
@@ -75,7 +76,7 @@ static inline void machine_pci(struct sk_aml *a)
 		sk_aml_package_begin(a);
 		sk_aml_int(a, slot << 16 | 0xffff);
 		sk_aml_int(a, slot % 4);
-		sk_aml_path(a, slot % 2 ? "\\_SB.PCI0.LNKA" : "^PCI0.LNKA");
+		sk_aml_path(a, slot % 2 ? "\\_SB.PCI9.LNKA" : "^PCI9.LNKA");
 		sk_aml_int(a, 0);
 		sk_aml_end(a);
 	}
@@ -219,9 +220,18 @@ static inline void machine_init_full(struct machine *m)
 	m->overrides[1] = (struct sk_acpi_irq_override){.irq = 11, .gsi = 21};
 	c->irq_overrides = m->overrides;
 	c->nr_irq_overrides = 2;
-	sk_store_le64(m->mcfg_body + 8, UINT64_C(0xe0000000));
-	m->mcfg_body[19] = 255;
-	m->tables[0] = (struct sk_acpi_table){"MCFG", 1, m->mcfg_body, sizeof(m->mcfg_body)};
+	m->pci = (struct sk_acpi_pci){
+		.ecam_gpa = UINT64_C(0xe0000000),
+		.last_bus = 3,
+		.low_gpa = UINT64_C(0xc0000000),
+		.low_bytes = 512 * SK_MIB,
+		.high_gpa = 64 * SK_GIB,
+		.high_bytes = 16 * SK_GIB,
+	};
+	c->pci = &m->pci;
+	m->slit_body[0] = 1; /* one locality, which is near to itself */
+	m->slit_body[8] = 10;
+	m->tables[0] = (struct sk_acpi_table){"SLIT", 1, m->slit_body, sizeof(m->slit_body)};
 	c->tables = m->tables;
 	c->nr_tables = 1;
 	c->extend_dsdt = machine_everything;

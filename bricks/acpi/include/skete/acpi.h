@@ -8,7 +8,7 @@
  * <skete/dev/pm.h> or of anything like it.
  *
  *   rsdp_gpa ... RSDP (in 0xe0000-0xfffff, where a guest that was told nothing looks for it)
- *                DSDT, FADT, MADT, tables of the caller, XSDT; each at a multiple of 16 bytes
+ *                DSDT, FADT, MADT, MCFG, tables of the caller, XSDT; each at a multiple of 16
  *
  * Threading class: pure functions of their arguments; a struct sk_aml belongs to its caller.
  */
@@ -95,33 +95,34 @@ void sk_aml_name_eisa_id(struct sk_aml *a, const char *path, const char *id);
 
 /* Expressions and statements. Operands in brackets follow; T is a target. */
 enum sk_aml_op {
-	SK_AML_STORE = 0x70,	    /* (value, T) */
-	SK_AML_ADD = 0x72,	    /* (a, b, T) */
-	SK_AML_CONCATENATE = 0x73,  /* (a, b, T) */
-	SK_AML_SUBTRACT = 0x74,	    /* (a, b, T) */
-	SK_AML_INCREMENT = 0x75,    /* (T) */
-	SK_AML_DECREMENT = 0x76,    /* (T) */
-	SK_AML_MULTIPLY = 0x77,	    /* (a, b, T) */
-	SK_AML_SHIFT_LEFT = 0x79,   /* (value, count, T) */
-	SK_AML_SHIFT_RIGHT = 0x7a,  /* (value, count, T) */
-	SK_AML_AND = 0x7b,	    /* (a, b, T) */
-	SK_AML_OR = 0x7d,	    /* (a, b, T) */
-	SK_AML_XOR = 0x7f,	    /* (a, b, T) */
-	SK_AML_NOT = 0x80,	    /* (value, T) */
-	SK_AML_DEREF_OF = 0x83,	    /* (reference) */
-	SK_AML_NOTIFY = 0x86,	    /* (object, value) */
-	SK_AML_SIZE_OF = 0x87,	    /* (object) */
-	SK_AML_INDEX = 0x88,	    /* (object, index, T) */
-	SK_AML_LAND = 0x90,	    /* (a, b) */
-	SK_AML_LOR = 0x91,	    /* (a, b) */
-	SK_AML_LNOT = 0x92,	    /* (value) */
-	SK_AML_LEQUAL = 0x93,	    /* (a, b) */
-	SK_AML_LGREATER = 0x94,	    /* (a, b) */
-	SK_AML_LLESS = 0x95,	    /* (a, b) */
-	SK_AML_RETURN = 0xa4,	    /* (value) */
-	SK_AML_BREAK = 0xa5,	    /* () */
-	SK_AML_SLEEP = 0x5b22,	    /* (milliseconds) */
-	SK_AML_LNOT_EQUAL = 0x9293, /* (a, b) */
+	SK_AML_STORE = 0x70,		  /* (value, T) */
+	SK_AML_ADD = 0x72,		  /* (a, b, T) */
+	SK_AML_CONCATENATE = 0x73,	  /* (a, b, T) */
+	SK_AML_SUBTRACT = 0x74,		  /* (a, b, T) */
+	SK_AML_INCREMENT = 0x75,	  /* (T) */
+	SK_AML_DECREMENT = 0x76,	  /* (T) */
+	SK_AML_MULTIPLY = 0x77,		  /* (a, b, T) */
+	SK_AML_SHIFT_LEFT = 0x79,	  /* (value, count, T) */
+	SK_AML_SHIFT_RIGHT = 0x7a,	  /* (value, count, T) */
+	SK_AML_AND = 0x7b,		  /* (a, b, T) */
+	SK_AML_OR = 0x7d,		  /* (a, b, T) */
+	SK_AML_XOR = 0x7f,		  /* (a, b, T) */
+	SK_AML_NOT = 0x80,		  /* (value, T) */
+	SK_AML_DEREF_OF = 0x83,		  /* (reference) */
+	SK_AML_NOTIFY = 0x86,		  /* (object, value) */
+	SK_AML_SIZE_OF = 0x87,		  /* (object) */
+	SK_AML_INDEX = 0x88,		  /* (object, index, T) */
+	SK_AML_CREATE_DWORD_FIELD = 0x8a, /* (buffer, byte, the new path) */
+	SK_AML_LAND = 0x90,		  /* (a, b) */
+	SK_AML_LOR = 0x91,		  /* (a, b) */
+	SK_AML_LNOT = 0x92,		  /* (value) */
+	SK_AML_LEQUAL = 0x93,		  /* (a, b) */
+	SK_AML_LGREATER = 0x94,		  /* (a, b) */
+	SK_AML_LLESS = 0x95,		  /* (a, b) */
+	SK_AML_RETURN = 0xa4,		  /* (value) */
+	SK_AML_BREAK = 0xa5,		  /* () */
+	SK_AML_SLEEP = 0x5b22,		  /* (milliseconds) */
+	SK_AML_LNOT_EQUAL = 0x9293,	  /* (a, b) */
 };
 
 void sk_aml_op(struct sk_aml *a, enum sk_aml_op op);
@@ -206,7 +207,17 @@ struct sk_acpi_irq_override {
 	bool is_level;
 };
 
-/* A complete table of the caller but for its header (MCFG, SRAT, HMAT ...), borrowed. */
+/* A PCI bus with ECAM, one mebibyte for each bus; its windows are for BARs. */
+struct sk_acpi_pci {
+	gpa_t ecam_gpa; /* of bus 0; a multiple of 1 MiB */
+	uint8_t last_bus;
+	gpa_t low_gpa; /* below 4 GiB */
+	uint64_t low_bytes;
+	gpa_t high_gpa;
+	uint64_t high_bytes; /* 0: none, as above */
+};
+
+/* A complete table of the caller but for its header (SLIT, SRAT, HMAT ...), borrowed. */
 struct sk_acpi_table {
 	char signature[5];
 	uint8_t revision;
@@ -243,6 +254,7 @@ struct sk_acpi_config {
 
 	const struct sk_acpi_device *devices;
 	size_t nr_devices;
+	const struct sk_acpi_pci *pci;	    /* NULL: no PCI; else \_SB.PCI0 and the MCFG table */
 	const struct sk_acpi_table *tables; /* additional ones, in the XSDT after the MADT */
 	size_t nr_tables;
 	/* Called with the scope \_SB open, which it leaves open; adds devices; may be NULL. */
