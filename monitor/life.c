@@ -56,8 +56,7 @@ static void reboot_locked(struct sk_vm *vm)
 
 	vm->phase = VM_REBOOTING;
 	vm->wants_reboot = false;
-	vm->unclaimed_before +=
-		sk_bus_unclaimed(vm->machine->pio) + sk_bus_unclaimed(vm->machine->mmio);
+	vm->unclaimed_before += machine_unclaimed(vm->machine);
 	pthread_mutex_unlock(&vm->lock);
 
 	console_attach(&vm->console, NULL);

@@ -6,7 +6,7 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
- * MMIO:    0xfec00000 IOAPIC, in KVM or ours
+ * MMIO:    0xfec00000 IOAPIC, in KVM or ours · PCI: see pci.c
  * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
  *          pm and exit at the ports of their headers
  * GSIs:    4 serial · 5 power button
@@ -14,8 +14,6 @@
 #include "vm_internal.h"
 
 #include <stdio.h>
-
-#include <skete/acpi.h>
 
 #define SERIAL_PORT	 0x3f8
 #define SERIAL_GSI	 4
@@ -192,6 +190,7 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		.base = SERIAL_PORT,
 		.gsi = SERIAL_GSI,
 	};
+	struct sk_acpi_pci pci;
 	const struct sk_acpi_config config = {
 		.nr_cpus = c->cpus,
 		/* KVM wires its PIT to pin 0 of the IOAPIC: there is nothing to override. */
@@ -207,8 +206,10 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		.tables_end = RESET_VECTOR_GPA,
 		.devices = &serial,
 		.nr_devices = c->has_console ? 1 : 0,
+		.pci = &pci,
 	};
 
+	pci_describe(m, &pci);
 	return sk_acpi_build(m->gm, &config, result, err);
 }
 
@@ -221,10 +222,9 @@ static int load_kernel(struct machine *m, const struct sk_vm *vm, const struct s
 		[SK_VM_BOOT_LINUX64] = SK_LOADER_LINUX64,
 		[SK_VM_BOOT_MULTIBOOT] = SK_LOADER_MULTIBOOT,
 	};
-	const struct sk_loader_reserved tables = {
-		.gpa = acpi->rsdp_gpa,
-		.len_bytes = acpi->len_bytes,
-		.type = SK_LOADER_MEMORY_ACPI,
+	const struct sk_loader_reserved reserved[] = {
+		{acpi->rsdp_gpa, acpi->len_bytes, SK_LOADER_MEMORY_ACPI},
+		pci_reserved,
 	};
 	const struct sk_loader_config config = {
 		.kernel_path = vm->config.kernel_path,
@@ -234,8 +234,8 @@ static int load_kernel(struct machine *m, const struct sk_vm *vm, const struct s
 		.cmdline = vm->config.cmdline,
 		.protocol = protocols[vm->config.boot],
 		.rsdp_gpa = acpi->rsdp_gpa,
-		.reserved = &tables,
-		.nr_reserved = 1,
+		.reserved = reserved,
+		.nr_reserved = SK_ARRAY_SIZE(reserved),
 		.is_fresh = true,
 	};
 
@@ -328,6 +328,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = irqchip_create(m, vm->config.log, err);
 	if (ret)
 		return ret;
+	ret = pci_create(m, vm->config.log, err);
+	if (ret)
+		return ret;
 	ret = create_serial(m, vm, err);
 	if (ret)
 		return ret;
@@ -341,6 +344,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	if (ret)
 		return ret;
 	ret = create_exit(m, err);
+	if (ret)
+		return ret;
+	ret = sk_pci_assign(m->pci, err);
 	if (ret)
 		return ret;
 	ret = create_vcpus(m, vm, err);
@@ -357,6 +363,7 @@ int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
 	if (!m)
 		return sk_error_set(err, -ENOMEM, "no memory for a virtual machine");
 	m->vm = vm;
+	pthread_mutex_init(&m->routes_lock, NULL);
 	m->serial_irq_fd = m->power_button_irq_fd = -1;
 	ret = build(m, vm, err);
 	if (ret) {
@@ -365,6 +372,11 @@ int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
 	}
 	*out = m;
 	return 0;
+}
+
+uint64_t machine_unclaimed(const struct machine *m)
+{
+	return sk_bus_unclaimed(m->pio) + sk_bus_unclaimed(m->mmio) + sk_pci_unclaimed(m->pci);
 }
 
 /* The mirror image of build(); every part may be missing. */
@@ -379,6 +391,7 @@ void machine_destroy(struct machine *m)
 	sk_rtc_destroy(m->rtc);
 	sk_i8042_destroy(m->i8042);
 	sk_serial_destroy(m->serial);
+	sk_pci_destroy(m->pci);
 	irqchip_destroy(m);
 	sk_bus_destroy(m->mmio);
 	sk_bus_destroy(m->pio);
@@ -386,5 +399,6 @@ void machine_destroy(struct machine *m)
 	sk_close(&m->power_button_irq_fd);
 	sk_close(&m->serial_irq_fd);
 	sk_gmem_destroy(m->gm);
+	pthread_mutex_destroy(&m->routes_lock);
 	free(m);
 }

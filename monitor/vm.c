@@ -361,8 +361,7 @@ void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
 	s.reboots = vm->reboots;
 	s.unclaimed_accesses = vm->unclaimed_before;
 	if (vm->machine && vm->phase != VM_REBOOTING)
-		s.unclaimed_accesses +=
-			sk_bus_unclaimed(vm->machine->pio) + sk_bus_unclaimed(vm->machine->mmio);
+		s.unclaimed_accesses += machine_unclaimed(vm->machine);
 	pthread_mutex_unlock(&vm->lock);
 	memcpy(stats, &s, s.struct_bytes);
 }

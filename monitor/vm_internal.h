@@ -9,6 +9,7 @@
  *   vcpu.c     the thread of a vCPU and its exits
  *   machine.c  composition: builds the machine out of bricks, and takes it down again
  *   irqchip.c  where the interrupts of its devices go
+ *   pci.c      the PCI bus and its place in the machine
  *   console.c  the host's end of the serial port, which outlives a reboot
  *   report.c   what is said about a guest that crashed
  *
@@ -23,6 +24,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include <skete/acpi.h>
 #include <skete/bus.h>
 #include <skete/dev/exit.h>
 #include <skete/dev/i8042.h>
@@ -33,6 +35,7 @@
 #include <skete/gmem.h>
 #include <skete/kvm.h>
 #include <skete/loader.h>
+#include <skete/pci.h>
 #include <skete/vm.h>
 
 #define VM_REPORT_MAX	    4096
@@ -56,8 +59,11 @@ struct machine {
 	struct sk_gmem *gm;
 	struct sk_kvm_vm *kvm_vm;
 	struct sk_bus *pio, *mmio;
-	struct sk_ioapic *ioapic;    /* NULL: KVM has one */
-	struct sk_kvm_routes routes; /* of the IOAPIC's pins, guarded by its lock */
+	struct sk_ioapic *ioapic; /* NULL: KVM has one */
+	pthread_mutex_t routes_lock;
+	struct sk_kvm_routes routes; /* all of them; guarded by its lock */
+	uint32_t nr_msi_gsis;	     /* given to vectors so far */
+	struct sk_pci *pci;
 	struct sk_serial *serial;
 	struct sk_i8042 *i8042;
 	struct sk_rtc *rtc;
@@ -114,14 +120,27 @@ struct sk_vm {
 /* machine.c: builds vm->config. The memory is fresh; nothing runs yet. */
 int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err) SK_MUST_CHECK;
 void machine_destroy(struct machine *machine);
+/* Accesses of the guest that nobody answers. */
+uint64_t machine_unclaimed(const struct machine *m);
 
 /*
- * irqchip.c. create does nothing if the IOAPIC is KVM's; the VM and the buses exist. attach lets
- * the signals of @fd (an eventfd, borrowed until the end of the VM) be edges at @gsi.
+ * irqchip.c. create makes the routing table, and the IOAPIC unless it is KVM's; the VM and the
+ * buses exist. attach lets the signals of @fd (an eventfd, borrowed until the end of the VM) be
+ * edges at
+ * @gsi. The ops are for bricks/pci, with the machine as their context.
  */
 int irqchip_create(struct machine *m, const struct sk_log *log, struct sk_error *err) SK_MUST_CHECK;
 int irqchip_attach(struct machine *m, int fd, uint32_t gsi, struct sk_error *err) SK_MUST_CHECK;
+extern const struct sk_pci_msi_ops irqchip_msi_ops;
 void irqchip_destroy(struct machine *m);
+
+/*
+ * pci.c. describe needs the memory only: for the tables, which come first. create: the buses and
+ * the irqchip exist; functions follow, and then sk_pci_assign().
+ */
+extern const struct sk_loader_reserved pci_reserved; /* ECAM, in the memory map */
+void pci_describe(const struct machine *m, struct sk_acpi_pci *acpi);
+int pci_create(struct machine *m, const struct sk_log *log, struct sk_error *err) SK_MUST_CHECK;
 
 /* vcpu.c: the main function of a vCPU's thread; @arg is a struct vcpu_thread. */
 void *vcpu_thread_main(void *arg);
