@@ -30,8 +30,17 @@ static const char *const state_names[] = {
 	[FINDING_MISSING] = "missing",
 };
 
+/* Three digits, without an exponent. */
+static void format_rate(char *buf, size_t size, double millions)
+{
+	int digits = millions < 1 ? 3 : millions < 10 ? 2 : millions < 100 ? 1 : 0;
+
+	snprintf(buf, size, "%.*f", digits, millions);
+}
+
 void doctor_check_kvm(struct finding *f)
 {
+	char ring0[32], ring3[32];
 	struct kvm_speed speed = {0};
 	struct sk_error err;
 
@@ -42,10 +51,11 @@ void doctor_check_kvm(struct finding *f)
 		return;
 	}
 	f->kind = speed.kind == KVM_KIND_PARTIAL ? "partial" : "complete";
+	format_rate(ring0, sizeof(ring0), speed.ring0_mps);
+	format_rate(ring3, sizeof(ring3), speed.ring3_mps);
 	snprintf(f->text, sizeof(f->text),
-		 "/dev/kvm is %s: a loop does %.3g million turns a second in ring 0 and %.3g in "
-		 "ring 3",
-		 f->kind, speed.ring0_mps, speed.ring3_mps);
+		 "/dev/kvm is %s: a loop does %s million turns a second in ring 0 and %s in ring 3",
+		 f->kind, ring0, ring3);
 	if (speed.kind == KVM_KIND_COMPLETE)
 		return;
 	f->state = FINDING_LIMITED;
