@@ -9,6 +9,12 @@
  * the THRE interrupt back before it raises it again, and a FIFO that ran empty is filled again
  * only after the line had the chance to fall. So a driver that gives up early (Linux after some
  * 512 rounds) still gets a new edge.
+ *
+ * Without a pace of the line, a driver would find THR empty again each time that it has filled the
+ * FIFO, and while another CPU of the guest keeps it supplied it would never leave its interrupt
+ * handler: Linux calls that a soft lockup. So the THRE interrupt, though not LSR.THRE, waits until
+ * the host has taken what was sent. A host that takes it late gives credit for a whole ring at a
+ * time: it should not get 16 bytes for each of its visits.
  */
 #include "serial_internal.h"
 
@@ -71,9 +77,14 @@ void sk_serial_unlock_and_tell(struct sk_serial *s)
 }
 
 /* A driver that sees THRE may write a whole FIFO without looking again: there must be room. */
+static bool has_room(const struct sk_serial *s)
+{
+	return is_loopback(s) || s->tx.cap - s->tx.len >= SK_SERIAL_FIFO_BYTES;
+}
+
 void sk_serial_update_thre_locked(struct sk_serial *s)
 {
-	bool is_empty = is_loopback(s) || s->tx.cap - s->tx.len >= SK_SERIAL_FIFO_BYTES;
+	bool is_empty = has_room(s);
 
 	if (is_empty && !s->regs.is_thr_empty)
 		s->regs.is_thre_armed = true;
@@ -81,6 +92,13 @@ void sk_serial_update_thre_locked(struct sk_serial *s)
 		s->regs.is_thre_armed = false;
 	s->regs.is_thr_empty = is_empty;
 	sk_serial_update_irq_locked(s);
+}
+
+void sk_serial_hold_thre_locked(struct sk_serial *s)
+{
+	if (!s->is_thre_held)
+		s->held_since_ns = sk_serial_now_ns(s);
+	s->is_thre_held = true;
 }
 
 static void fifo_append(struct sk_serial *s, uint16_t c)
@@ -140,24 +158,34 @@ static size_t tx_append(struct sk_serial *s, const uint8_t *data, size_t len)
 	return n;
 }
 
+static void transmit(struct sk_serial *s, const uint8_t *data, size_t len)
+{
+	size_t n = tx_append(s, data, len);
+
+	s->counters.tx_bytes += n;
+	s->counters.tx_dropped_bytes += len - n;
+	s->tx_credit -= SK_MIN(n, s->tx_credit);
+}
+
 static void write_thr(struct sk_serial *s, const uint8_t *data, size_t len)
 {
 	if (len == 0)
 		return;
 	s->regs.is_thre_armed = false;
 	sk_serial_update_irq_locked(s);
-	if (is_loopback(s)) {
+	if (is_loopback(s))
 		for (size_t i = 0; i < len; i++)
 			loop_back(s, data[i]);
-	} else {
-		size_t n = tx_append(s, data, len);
-
-		s->counters.tx_bytes += n;
-		s->counters.tx_dropped_bytes += len - n;
-	}
-	/* The characters left at once: THR has just become empty (again), if there is room. */
+	else
+		transmit(s, data, len);
 	s->regs.is_thr_empty = false;
-	sk_serial_update_thre_locked(s);
+	if (is_loopback(s) || s->tx_credit) {
+		/* The characters left at once: THR has just become empty (again). */
+		sk_serial_update_thre_locked(s);
+	} else {
+		s->regs.is_thr_empty = has_room(s);
+		sk_serial_hold_thre_locked(s);
+	}
 }
 
 static uint8_t read_rbr(struct sk_serial *s)

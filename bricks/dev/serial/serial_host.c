@@ -5,6 +5,7 @@
 #include "serial_internal.h"
 
 #define STATE_VERSION 1
+#define SLOW_HOST_NS  10000000 /* who lets the guest wait for so long gives credit */
 
 static int check_ring(size_t *len, size_t dflt, const char *what, struct sk_error *err)
 {
@@ -39,6 +40,7 @@ int sk_serial_create(struct sk_serial **out, const struct sk_serial_config *conf
 	if (!s->tx.buf || !s->rx.buf)
 		goto err_rings;
 	s->regs.lines = SK_SERIAL_CTS | SK_SERIAL_DSR | SK_SERIAL_DCD;
+	s->tx_credit = tx_len;
 	s->regs.is_thr_empty = true;
 	s->regs.dll = 12; /* 9600 baud, what a PC's firmware leaves */
 	pthread_mutex_init(&s->lock, NULL);
@@ -71,6 +73,23 @@ static void copy_tx(const struct tx_ring *tx, uint8_t *buf, size_t n)
 	memcpy(buf + first, tx->buf, n - first);
 }
 
+uint64_t sk_serial_now_ns(const struct sk_serial *s)
+{
+	return s->config.now_ns ? s->config.now_ns(s->config.ctx) : sk_now_ns();
+}
+
+/* The host took something: the THRE interrupt that waited for it is due, if there is room. */
+static void release_thre_locked(struct sk_serial *s)
+{
+	s->tx_credit = 0;
+	if (!s->is_thre_held)
+		return;
+	if (sk_serial_now_ns(s) - s->held_since_ns >= SLOW_HOST_NS)
+		s->tx_credit = s->tx.cap;
+	s->is_thre_held = false;
+	s->regs.is_thr_empty = false; /* it becomes empty now */
+}
+
 size_t sk_serial_tx_take(struct sk_serial *s, void *buf, size_t len_bytes)
 {
 	size_t n;
@@ -81,6 +100,7 @@ size_t sk_serial_tx_take(struct sk_serial *s, void *buf, size_t len_bytes)
 		copy_tx(&s->tx, buf, n);
 		s->tx.head = (s->tx.head + n) % s->tx.cap;
 		s->tx.len -= n;
+		release_thre_locked(s);
 		sk_serial_update_thre_locked(s);
 	}
 	sk_serial_unlock_and_tell(s);
@@ -264,8 +284,13 @@ static void commit_locked(struct sk_serial *s, const struct serial_regs *regs, s
 	ret = get_rings(s, s->rx.cap, s->tx.cap, r);
 	BUG_ON(ret); /* it was checked */
 	s->is_irq_high = false;
-	if (s->tx.len)
+	s->tx_credit = s->tx.cap;
+	s->is_thre_held = false;
+	if (s->tx.len) {
+		/* Perhaps it waited when it was saved; one too many does no harm. */
+		sk_serial_hold_thre_locked(s);
 		s->tell |= TELL_TX_READY;
+	}
 	sk_serial_update_thre_locked(s);
 	sk_serial_refill_locked(s);
 }

@@ -91,6 +91,9 @@ struct sk_serial {
 	struct serial_regs regs;
 	struct tx_ring tx;
 	struct rx_ring rx;
+	size_t tx_credit;	/* bytes to send before the THRE interrupt waits for the host */
+	bool is_thre_held;	/* it waits */
+	uint64_t held_since_ns; /* since when */
 	bool is_irq_high;
 	bool is_rx_waiting; /* rx_put accepted less than asked, rx_room is due */
 	unsigned tell;
@@ -103,6 +106,10 @@ void sk_serial_unlock_and_tell(struct sk_serial *s);
 void sk_serial_update_irq_locked(struct sk_serial *s);
 /* The room in the transmit ring changed: LSR.THRE and its interrupt follow. */
 void sk_serial_update_thre_locked(struct sk_serial *s);
+/* The THRE interrupt waits until the host takes what was sent. */
+void sk_serial_hold_thre_locked(struct sk_serial *s);
+/* The clock by which a host is slow. */
+uint64_t sk_serial_now_ns(const struct sk_serial *s);
 /* Moves characters from the receive ring to an empty FIFO, if the guest lets them in. */
 void sk_serial_refill_locked(struct sk_serial *s);
 /* The lines that the guest sees changed from @old: the delta bits and the interrupt follow. */

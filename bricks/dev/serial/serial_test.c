@@ -16,10 +16,16 @@ enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };
 
 struct rig {
 	struct sk_serial *serial;
+	uint64_t now_ns;
 	int irq_fd;
 	unsigned nr_tx_ready;
 	unsigned nr_rx_room;
 };
+
+static uint64_t get_now_ns(void *ctx)
+{
+	return ((struct rig *)ctx)->now_ns;
+}
 
 static void count_tx_ready(void *ctx)
 {
@@ -38,6 +44,7 @@ static struct sk_serial *make(struct rig *rig, size_t tx, size_t rx, bool waits_
 		.tx_ring_bytes = tx,
 		.rx_ring_bytes = rx,
 		.rx_waits_for_rts = waits_for_rts,
+		.now_ns = get_now_ns,
 		.tx_ready = count_tx_ready,
 		.rx_room = count_rx_room,
 		.ctx = rig,
@@ -212,6 +219,74 @@ static void a_slow_host_pushes_back(void **state)
 	sk_serial_counters(s, &c);
 	assert_int_equal(c.tx_dropped_bytes, 0);
 	assert_true(c.tx_bytes > 1000);
+}
+
+/* What an interrupt handler does that goes on for as long as IIR has something to say. */
+static unsigned handle_interrupt(struct sk_serial *s)
+{
+	unsigned nr_loads = 0;
+
+	for (; in(s, IIR) == 0xc2 && nr_loads < 100; nr_loads++) {
+		assert_int_equal(in(s, LSR) & 0x20, 0x20);
+		for (int i = 0; i < SK_SERIAL_FIFO_BYTES; i++)
+			out(s, DATA, 'x');
+	}
+	return nr_loads;
+}
+
+static void a_prompt_host_paces_the_interrupt(void **state)
+{
+	struct rig *rig = *state;
+	struct sk_serial *s = rig->serial;
+	uint8_t buf[64];
+
+	out(s, FCR, 0x01);
+	out(s, IER, 0x02);
+	/* At first nobody knows the host: the guest may fill the ring. */
+	assert_int_equal(handle_interrupt(s), 4);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 64);
+	edges(rig);
+	for (int round = 0; round < 10; round++) {
+		assert_int_equal(handle_interrupt(s), 1);
+		/* Room there is, for those who ask, but no interrupt yet. */
+		assert_int_equal(in(s, LSR), THRE_TEMT);
+		assert_int_equal(in(s, IIR), 0xc1);
+		assert_int_equal(edges(rig), 0);
+		rig->now_ns += 9999999;
+		assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 16);
+		assert_int_equal(edges(rig), 1);
+	}
+	/* Without an interrupt nothing is waited for. */
+	out(s, IER, 0);
+	for (int i = 0; i < 32; i++)
+		out(s, DATA, 'y');
+	assert_int_equal(in(s, LSR), THRE_TEMT);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 32);
+	out(s, IER, 0x02);
+	assert_int_equal(edges(rig), 1);
+}
+
+static void a_late_host_gets_a_ring_full(void **state)
+{
+	struct rig *rig = *state;
+	struct sk_serial *s = rig->serial;
+	uint8_t buf[64];
+
+	out(s, FCR, 0x01);
+	out(s, IER, 0x02);
+	assert_int_equal(handle_interrupt(s), 4);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 64);
+	assert_int_equal(handle_interrupt(s), 1);
+	for (int round = 0; round < 10; round++) {
+		size_t n;
+
+		rig->now_ns += 10000000;
+		n = sk_serial_tx_take(s, buf, sizeof(buf));
+		assert_int_equal(n, round ? 64 : 16);
+		assert_int_equal(handle_interrupt(s), 4);
+		/* Now the ring is full, and THRE clear, until the host comes. */
+		assert_int_equal(in(s, LSR), 0);
+	}
 }
 
 static void a_flood_is_bounded_and_counted(void **state)
@@ -472,6 +547,25 @@ static int restore(struct sk_serial *s, const uint8_t *buf, size_t len)
 	return sk_serial_restore(s, &r, &err);
 }
 
+static void an_interrupt_that_waits_is_saved(void **state)
+{
+	struct rig *rig = *state;
+	struct sk_serial *s = rig->serial, *other = make(rig, 64, 64, false);
+	uint8_t bytes[1024], buf[64];
+
+	out(s, FCR, 0x01);
+	out(s, IER, 0x02);
+	assert_int_equal(handle_interrupt(s), 4);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 64);
+	assert_int_equal(handle_interrupt(s), 1);
+	assert_int_equal(restore(other, bytes, save(s, bytes, sizeof(bytes))), 0);
+	edges(rig);
+	assert_int_equal(sk_serial_tx_take(other, buf, sizeof(buf)), 16);
+	assert_int_equal(edges(rig), 1);
+	assert_int_equal(in(other, IIR), 0xc2);
+	sk_serial_destroy(other);
+}
+
 static void state_moves_to_another_device(void **state)
 {
 	struct rig *rig = *state;
@@ -603,6 +697,9 @@ int main(void)
 		TEST(linux_finds_a_16550a),
 		TEST(thre_interrupt_follows_the_hardware),
 		TEST(a_slow_host_pushes_back),
+		TEST(a_prompt_host_paces_the_interrupt),
+		TEST(a_late_host_gets_a_ring_full),
+		TEST(an_interrupt_that_waits_is_saved),
 		TEST(a_flood_is_bounded_and_counted),
 		TEST(receive_with_trigger_and_timeout),
 		TEST(a_slow_guest_pushes_back),

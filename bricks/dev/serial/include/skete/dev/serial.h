@@ -11,7 +11,10 @@
  * A character takes no time: what the guest sends is in the ring at once, and a receive FIFO below
  * its trigger level reports the character time-out at once. When the transmit ring has no room for
  * a whole FIFO (16 bytes), LSR.THRE and LSR.TEMT stay clear until the host takes bytes; a driver
- * that respects them loses nothing, what another writes beyond the ring is dropped and counted.
+ * that respects them loses nothing, what another writes beyond the ring is dropped and counted. The
+ * THRE interrupt paces the guest: to a host that takes bytes promptly it comes when they are taken,
+ * so that a driver leaves its interrupt handler; a host that takes them 10 ms late or more gets a
+ * ring full at a time.
  * The interrupt is edge-triggered (ISA) and, as in QEMU, not gated by OUT2.
  *
  * Threading class: internally locked; the register ops come from any vCPU thread, the host side
@@ -54,6 +57,8 @@ struct sk_serial_config {
 				* piped in before the driver opened the port is not lost when the
 				* driver resets the FIFO. A guest that never sets RTS gets no input.
 				*/
+	/* CLOCK_MONOTONIC, called with the lock held; NULL: sk_now_ns(). */
+	uint64_t (*now_ns)(void *ctx);
 	void (*tx_ready)(void *ctx); /* the transmit ring was empty and is not any more */
 	void (*rx_room)(void *ctx);  /* rx_put accepted less than asked; now half is free */
 	void *ctx;
