@@ -2,10 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* The local APIC through the shim: timer, interrupts between CPUs, start-up of CPUs. */
 #include "../arch/x86_64/cpu.h"
-#include "../kernel/boot.h"
 #include "../kernel/kernel.h"
-#include "../kernel/thread.h"
-#include "../mm/mm.h"
+#include "vm.h"
 
 #define APIC_ID	       0x20
 #define APIC_TPR       0x80
@@ -26,13 +24,18 @@ static void write(uint32_t reg, uint64_t low, uint64_t high)
 	request(REQ_APIC_WRITE, reg, low, high, 0);
 }
 
-void apic_init_cpu(void)
+void apic_init_cpu(struct cpu *cpu)
 {
-	uint32_t r[4];
+	uint32_t r[4], id;
 
 	cpuid(1, 0, r);
 	has_deadline = r[2] >> 24 & 1;
 	has_x2apic = r[2] >> 21 & 1;
+	if (cpu->index) {
+		id = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
+		cpu->apic_id = has_x2apic ? id : id >> 24;
+		tsc_clock_init_cpu();
+	}
 	write(APIC_SVR, 0x100 | VECTOR_SPURIOUS, 0);
 	write(APIC_LVT_TIMER, (VECTOR_IRQ + IRQ_TIMER) | (has_deadline ? LVT_DEADLINE : 0), 0);
 	if (!has_deadline)
@@ -60,11 +63,11 @@ void apic_send(struct cpu *to, uint32_t irq)
 	unmask(before);
 }
 
-/* Send the start-up interrupts and go on; a CPU joins when it is up. */
-void apic_start_cpus(void)
+/* Send the start-up interrupts and go on; a CPU joins when it is up, and finds its own id. */
+void apic_start_cpus(uint32_t count)
 {
 	uint32_t self = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
-	uint32_t ids[MAX_CPUS], next;
+	uint32_t ids[MAX_CPUS];
 
 	if (!has_x2apic)
 		self >>= 24;
@@ -73,40 +76,10 @@ void apic_start_cpus(void)
 			cpus[i].apic_id = cpus[0].apic_id;
 			cpus[0].apic_id = self;
 		}
-	for (next = 1; next < cpu_count; next++) {
-		struct cpu *cpu = &cpus[next];
-		struct thread *idle = thread_alloc();
-		char *stacks = kernel_pages(4);
-
-		if (!idle || !stacks) {
-			cpu_count = next;
-			break;
-		}
-		/* Whichever CPU comes first takes the next index; the APIC's id is set by itself.
-		 */
-		cpu->index = next;
-		cpu->idle_thread = idle;
-		cpu->nested_rip = (uint64_t)stacks + 4096;
-		cpu->stack_top = (uint64_t)stacks + 12288;
-		cpu->fault_stack = (uint64_t)stacks + 16384;
-	}
-	for (uint32_t i = 1; i < next; i++)
+	for (uint32_t i = 1; i < count; i++)
 		ids[i] = cpus[i].apic_id;
-	for (uint32_t i = 1; i < next; i++)
+	for (uint32_t i = 1; i < count; i++)
 		write(APIC_ICR, ICR_INIT, ids[i]);
-	for (uint32_t i = 1; i < next; i++)
+	for (uint32_t i = 1; i < count; i++)
 		write(APIC_ICR, ICR_STARTUP | AP_TRAMPOLINE >> 12, ids[i]);
-}
-
-void ap_main(struct cpu *cpu)
-{
-	uint32_t id;
-
-	set_gs(cpu);
-	id = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
-	cpu->apic_id = has_x2apic ? id : id >> 24;
-	apic_init_cpu();
-	clock_init_cpu();
-	sched_init_cpu(cpu, cpu->idle_thread);
-	sched_idle();
 }

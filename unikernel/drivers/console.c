@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 
+#include "../arch/x86_64/platform.h"
 #include "../kernel/kernel.h"
 #include "../kernel/signals.h"
+#include "vm.h"
 
 #define PORT	    0x3f8
 #define FIFO_BYTES  16
@@ -30,7 +32,7 @@ static uint32_t in(uint32_t offset)
  * Turn the FIFO on, unless input is waiting already: that would be lost, so then every byte is sent
  * on its own. Skete's UART holds input back until RTS is set.
  */
-void console_init(void)
+void uart_init(void)
 {
 	if (!(in(5) & LSR_DATA)) {
 		request(REQ_OUT, PORT + 2, 0x01, 1, 0);
@@ -39,7 +41,7 @@ void console_init(void)
 	request(REQ_OUT, PORT + 4, 0x03, 1, 0);
 }
 
-void console_write(const char *data, size_t bytes)
+void uart_write(const char *data, size_t bytes)
 {
 	while (bytes) {
 		size_t n = bytes < burst ? bytes : burst;
@@ -58,6 +60,16 @@ void console_write(const char *data, size_t bytes)
 	}
 }
 
+int uart_byte(void)
+{
+	return in(5) & LSR_DATA ? (int)in(0) : -1;
+}
+
+void console_write(const char *data, size_t bytes)
+{
+	platform->console_write(data, bytes);
+}
+
 long console_read(char *data, size_t bytes)
 {
 	uint64_t wait = POLL_MIN;
@@ -67,14 +79,14 @@ long console_read(char *data, size_t bytes)
 	if (at_end || !bytes)
 		return 0;
 	while (n < bytes) {
-		if (in(5) & LSR_DATA) {
-			char c = (char)in(0);
+		int c = platform->console_byte();
 
+		if (c >= 0) {
 			if (c == END_OF_FILE) {
 				at_end = n > 0;
 				break;
 			}
-			data[n++] = c == '\r' ? '\n' : c;
+			data[n++] = c == '\r' ? '\n' : (char)c;
 			if (data[n - 1] == '\n')
 				break;
 			continue;

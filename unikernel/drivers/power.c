@@ -7,7 +7,9 @@
 #include <skete/abi/exit.h>
 
 #include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
 #include "../kernel/kernel.h"
+#include "vm.h"
 
 #define PORT_DEBUG_EXIT 0xf4 /* QEMU exits with value * 2 + 1 */
 #define SLEEP_ENABLE	0x2000
@@ -15,6 +17,11 @@
 void power_off(int status)
 {
 	mask();
+	platform->power_off(status);
+}
+
+void vm_power_off(int status)
+{
 	if ((uint32_t)request(REQ_IN, SK_EXIT_PORT, 4, 0, 0) == SK_EXIT_ID)
 		request(REQ_OUT, SK_EXIT_PORT, (uint32_t)status & 0xff, 4, 0);
 	request(REQ_OUT, PORT_DEBUG_EXIT, (uint32_t)status & 0xff, 4, 0);

@@ -22,8 +22,7 @@ struct timer;
 _Noreturn void kernel_main(void);
 _Noreturn void ap_main(struct cpu *cpu);
 
-/* drivers/console.c: the serial port. Writes everything before it returns. */
-void console_init(void);
+/* drivers/console.c. Writes everything before it returns. */
 void console_write(const char *data, size_t bytes);
 /* Read at least one byte; blocks. 0 is the end of the input (Ctrl-D). -EINTR after a signal. */
 long console_read(char *data, size_t bytes);
@@ -42,16 +41,7 @@ extern struct acpi_power {
 	uint32_t sleep_is_memory;
 } acpi_power;
 
-/* drivers/apic.c */
-void apic_init_cpu(void);
-void apic_start_cpus(void);
-void apic_send(struct cpu *to, uint32_t irq);
-/* Interrupt this CPU at a time of clock_ns(); 0: not at all. Masked. */
-void apic_timer(uint64_t deadline_ns);
-
 /* kernel/time.c */
-void clock_init(void);
-void clock_init_cpu(void);
 uint64_t clock_ns(void);      /* since boot, monotonic */
 uint64_t clock_wall_ns(void); /* since 1970 */
 uint64_t clock_to_tsc(uint64_t ns);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "../arch/x86_64/platform.h"
 #include "../mm/mm.h"
 #include "../sys/sys.h"
 #include "boot.h"
@@ -151,6 +152,28 @@ static struct thread *first_thread(void)
 	return thread;
 }
 
+/* Give each of the other CPUs its stacks, and send for it. Whichever comes first is the next. */
+static void start_cpus(void)
+{
+	uint32_t next;
+
+	for (next = 1; next < cpu_count; next++) {
+		struct cpu *cpu = &cpus[next];
+		struct thread *idle = thread_alloc();
+		char *stacks = kernel_pages(4);
+
+		if (!idle || !stacks)
+			break;
+		cpu->index = next;
+		cpu->idle_thread = idle;
+		cpu->nested_rip = (uint64_t)stacks + 4096;
+		cpu->stack_top = (uint64_t)stacks + 12288;
+		cpu->fault_stack = (uint64_t)stacks + 16384;
+	}
+	cpu_count = next;
+	platform->start_cpus(next);
+}
+
 void kernel_main(void)
 {
 	struct cpu *cpu = &cpus[0];
@@ -166,16 +189,24 @@ void kernel_main(void)
 	xsave_bytes = (r[1] + 63) & ~63u;
 	if (xsave_bytes > PAGE_SIZE - XSAVE_OFFSET)
 		fatal("the CPU's vector state is too large");
-	console_init();
+	platform->console_init();
 	mm_init();
-	clock_init();
-	apic_init_cpu();
+	platform->clock_init();
+	platform->init_cpu(cpu);
 	program = first_thread();
 	idle = thread_alloc();
 	if (!idle)
 		fatal("too little memory");
 	sched_init_cpu(cpu, idle);
 	sched_start(program);
-	apic_start_cpus();
+	start_cpus();
+	sched_idle();
+}
+
+void ap_main(struct cpu *cpu)
+{
+	set_gs(cpu);
+	platform->init_cpu(cpu);
+	sched_init_cpu(cpu, cpu->idle_thread);
 	sched_idle();
 }

@@ -4,6 +4,7 @@
  * The scheduler. A thread whose stack is still in use (on_cpu) waits only in the queue of that CPU
  * and is never taken by another; so no CPU ever waits for another one to leave a stack.
  */
+#include "../arch/x86_64/platform.h"
 #include "boot.h"
 #include "kernel.h"
 #include "signals.h"
@@ -86,7 +87,7 @@ static void arm(struct cpu *cpu)
 		deadline = timer->deadline_ns;
 	if (deadline && (!cpu->armed_ns || deadline < cpu->armed_ns)) {
 		cpu->armed_ns = deadline;
-		apic_timer(deadline);
+		platform->timer(deadline);
 	}
 }
 
@@ -204,7 +205,7 @@ static void notify(struct cpu *cpu)
 		if (cpu->current != cpu->idle_thread)
 			want_tick(cpu);
 	} else if (cpu->idle == CPU_HALTED || (!cpu->idle && !cpu->tick_ns)) {
-		apic_send(cpu, IRQ_RESCHEDULE);
+		platform->interrupt(cpu, IRQ_RESCHEDULE);
 	}
 }
 
@@ -296,7 +297,7 @@ static void kick_idle(void)
 {
 	for (uint32_t i = 0; i < cpu_count; i++)
 		if (cpus[i].online && cpus[i].idle == CPU_HALTED) {
-			apic_send(&cpus[i], IRQ_RESCHEDULE);
+			platform->interrupt(&cpus[i], IRQ_RESCHEDULE);
 			return;
 		}
 }
@@ -390,9 +391,9 @@ void sched_idle(void)
 		cpu->idle = CPU_HALTED;
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!cpu->rq_len && !cpu->pending)
-			request(REQ_HALT, 0, 0, 0, 0);
+			platform->halt();
 		__atomic_store_n(&cpu->idle, CPU_POLLING, __ATOMIC_SEQ_CST);
 		if (__atomic_exchange_n(&cpu->must_flush, 0, __ATOMIC_SEQ_CST))
-			flush_tlb();
+			platform->flush();
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "../mm/heap.h"
 #include "kernel.h"
+#include "../arch/x86_64/platform.h"
 #include "signals.h"
 #include "wait.h"
 
@@ -66,7 +67,7 @@ static void tell_locked(struct thread *thread)
 
 	__atomic_store_n(&thread->signaled, 1, __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu() && thread->on_cpu)
-		apic_send(cpu, IRQ_RESCHEDULE);
+		platform->interrupt(cpu, IRQ_RESCHEDULE);
 	else if (thread == this_thread() && !thread->nosig)
 		cpu->pending |= 1u << IRQ_RESCHEDULE;
 	sched_wake(thread);

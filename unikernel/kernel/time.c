@@ -5,6 +5,8 @@
  * Without KVM, the local APIC's timer is the measure: QEMU's runs at 1 GHz divided by what we set.
  */
 #include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
+#include "../drivers/vm.h"
 #include "boot.h"
 #include "kernel.h"
 
@@ -39,7 +41,7 @@ static uint64_t read_pvclock(const struct pvclock *clock)
 	return ns;
 }
 
-uint64_t clock_ns(void)
+uint64_t tsc_clock_ns(void)
 {
 	uint32_t before;
 	uint64_t ns;
@@ -52,6 +54,16 @@ uint64_t clock_ns(void)
 	ns = read_pvclock(&this_cpu()->clock) - first_ns;
 	unmask(before);
 	return ns;
+}
+
+uint64_t clock_ns(void)
+{
+	return platform->clock_ns();
+}
+
+uint64_t clock_wall_ns(void)
+{
+	return platform->clock_wall_ns();
 }
 
 uint64_t clock_to_tsc(uint64_t ns)
@@ -67,7 +79,7 @@ uint64_t clock_to_tsc(uint64_t ns)
 	return rdtsc() + (clock->shift < 0 ? ticks << -clock->shift : ticks >> clock->shift);
 }
 
-uint64_t clock_wall_ns(void)
+uint64_t tsc_clock_wall_ns(void)
 {
 	return clock_ns() + wall_offset_ns;
 }
@@ -132,13 +144,13 @@ static void calibrate(void)
 	request(REQ_APIC_WRITE, 0x380, 0, 0, 0);
 }
 
-void clock_init_cpu(void)
+void tsc_clock_init_cpu(void)
 {
 	if (has_kvm_clock)
 		request(REQ_CLOCK, 1, 0, 0, 0);
 }
 
-void clock_init(void)
+void tsc_clock_init(void)
 {
 	uint32_t r[4];
 	const uint32_t *wall = cpus[0].wall;
@@ -154,7 +166,7 @@ void clock_init(void)
 		wall_offset_ns = rtc_seconds() * NS_PER_SEC - clock_ns();
 		return;
 	}
-	clock_init_cpu();
+	tsc_clock_init_cpu();
 	request(REQ_CLOCK, 0, 0, 0, 0);
 	all_stable = r[0] & KVM_FEATURE_CLOCK_STABLE && cpus[0].clock.flags & PVCLOCK_STABLE;
 	first_ns = read_pvclock(&cpus[0].clock);

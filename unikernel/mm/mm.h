@@ -55,7 +55,7 @@ long mm_break(uint64_t end);
 /* As mm_unmap, for a caller that already runs masked on its CPU's stack. */
 long mm_unmap_masked(uint64_t start, uint64_t bytes);
 
-/* tlb.c: flush the other CPUs' TLBs, and wait for them. Masked. */
+/* tlb.c: flush the other CPUs' TLBs by interrupts, and wait for them. Masked. */
 void tlb_flush_others(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
 #include "../arch/x86_64/shim.h"
 #include "../kernel/boot.h"
 #include "../kernel/kernel.h"
@@ -43,8 +44,8 @@ void pages_flush(void)
 {
 	if (!batch_count)
 		return;
-	flush_tlb();
-	tlb_flush_others();
+	platform->flush();
+	platform->flush_others();
 	for (uint32_t i = 0; i < batch_count; i++)
 		frames_free(batch[i] & PTE_ADDR, batch[i] & 1 ? 512 : 1);
 	batch_count = 0;
@@ -60,12 +61,12 @@ static int split(uint64_t va)
 	uint64_t flags = entry & PTE_KEPT ? PAGES_NONE : entry & PTE_W ? PAGES_WRITE : 0;
 
 	va &= -HUGE_SIZE;
-	request(REQ_PAGES, va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
-	flush_tlb();
-	tlb_flush_others();
-	if (request(REQ_PAGES, va, pa, 512, flags) >= 0)
+	platform->pages(va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
+	platform->flush();
+	platform->flush_others();
+	if (platform->pages(va, pa, 512, flags) >= 0)
 		return 0;
-	request(REQ_PAGES, va, pa, 1, flags | PAGES_HUGE);
+	platform->pages(va, pa, 1, flags | PAGES_HUGE);
 	return -ENOMEM;
 }
 
@@ -87,7 +88,7 @@ static void remove_small(uint64_t start, uint64_t end, const uint64_t *table)
 		batch[batch_count++] = entry & PTE_ADDR;
 	}
 	if (first)
-		request(REQ_PAGES, first, 0, (last - first) / PAGE_SIZE, PAGES_UNMAP);
+		platform->pages(first, 0, (last - first) / PAGE_SIZE, PAGES_UNMAP);
 }
 
 void pages_remove(uint64_t start, uint64_t end)
@@ -106,7 +107,7 @@ void pages_remove(uint64_t start, uint64_t end)
 			if (batch_count == BATCH)
 				pages_flush();
 			batch[batch_count++] = (entry & PTE_ADDR & -HUGE_SIZE) | 1;
-			request(REQ_PAGES, va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
+			platform->pages(va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
 			continue;
 		}
 		if (entry & PTE_PS) {
@@ -148,7 +149,7 @@ static int protect_small(uint64_t start, uint64_t end, uint64_t flags)
 		last = va + PAGE_SIZE;
 	}
 	if (first)
-		request(REQ_PAGES, first, 0, (last - first) / PAGE_SIZE, flags);
+		platform->pages(first, 0, (last - first) / PAGE_SIZE, flags);
 	return first != 0;
 }
 
@@ -166,7 +167,7 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 		if (!entry || (entry & PTE_PS && !differs(entry, flags)))
 			continue;
 		if (entry & PTE_PS && next - va == HUGE_SIZE) {
-			request(REQ_PAGES, va, 0, 1, flags | PAGES_HUGE);
+			platform->pages(va, 0, 1, flags | PAGES_HUGE);
 			changed = 1;
 			continue;
 		}
@@ -175,8 +176,8 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 		changed |= protect_small(va, next, flags);
 	}
 	if (changed) {
-		flush_tlb();
-		tlb_flush_others();
+		platform->flush();
+		platform->flush_others();
 	}
 	return 0;
 }
@@ -238,7 +239,7 @@ static int fill(const struct area *area, uint64_t address)
 		for (uint32_t i = 0; entry && i < pages; i++)
 			used |= table_of(entry)[(va >> 12 & 511) + i];
 		if (!used)
-			result = request(REQ_PAGES, va, pa, pages == 512 ? 1 : pages, flags);
+			result = platform->pages(va, pa, pages == 512 ? 1 : pages, flags);
 	}
 	if (result < 0)
 		frames_free(pa, pages);
@@ -286,7 +287,7 @@ int mm_fault(uint64_t address, uint64_t error)
 		result = -EFAULT;
 	} else if (allowed(address, error)) {
 		if (error & 1)
-			flush_tlb();
+			platform->flush();
 		result = 0;
 	} else if (error & 1) {
 		result = -EFAULT;

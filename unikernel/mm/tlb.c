@@ -5,6 +5,7 @@
  * so waiting for it while holding locks cannot deadlock.
  */
 #include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
 #include "../kernel/kernel.h"
 #include "mm.h"
 
@@ -22,7 +23,7 @@ void tlb_flush_others(void)
 			continue;
 		before[i] = cpus[i].flushed;
 		sent |= 1u << i;
-		apic_send(&cpus[i], IRQ_FLUSH);
+		platform->interrupt(&cpus[i], IRQ_FLUSH);
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		while (sent >> i & 1 && cpus[i].flushed == before[i])

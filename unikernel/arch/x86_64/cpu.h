@@ -160,11 +160,6 @@ static inline long request(uint64_t number, uint64_t a, uint64_t b, uint64_t c, 
 	return (long)result;
 }
 
-static inline void flush_tlb(void)
-{
-	request(REQ_FLUSH, 0, 0, 0, 0);
-}
-
 static inline uint64_t rdtsc(void)
 {
 	uint32_t low, high;

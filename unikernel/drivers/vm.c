@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/* The platform "virtual machine": the shim's requests, and the drivers behind them. */
+#include "vm.h"
+#include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
+#include "../kernel/kernel.h"
+#include "../mm/mm.h"
+
+const struct platform *platform = &platform_vm;
+
+static void halt(void)
+{
+	request(REQ_HALT, 0, 0, 0, 0);
+}
+
+static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
+{
+	return request(REQ_PAGES, va, pa, count, flags);
+}
+
+static void flush(void)
+{
+	request(REQ_FLUSH, 0, 0, 0, 0);
+}
+
+const struct platform platform_vm = {
+	.halt = halt,
+	.pages = pages,
+	.flush = flush,
+	.flush_others = tlb_flush_others,
+	.init_cpu = apic_init_cpu,
+	.start_cpus = apic_start_cpus,
+	.interrupt = apic_send,
+	.timer = apic_timer,
+	.clock_init = tsc_clock_init,
+	.clock_ns = tsc_clock_ns,
+	.clock_wall_ns = tsc_clock_wall_ns,
+	.console_init = uart_init,
+	.console_write = uart_write,
+	.console_byte = uart_byte,
+	.power_off = vm_power_off,
+};
