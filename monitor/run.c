@@ -17,6 +17,7 @@
 
 #include <skete/vm.h>
 
+#include "process.h"
 #include "pump.h"
 #include "terminal.h"
 
@@ -363,6 +364,17 @@ static int run_with_pump(struct run *run)
 	return status;
 }
 
+/* Returns if that is not possible. */
+static int run_as_process(struct run *run)
+{
+	struct sk_error err;
+	int ret = build_cmdline(run->options, &run->cmdline, &err);
+
+	if (!ret)
+		ret = process_run(run->options, run->cmdline, run->start_ns, &err);
+	return fail(run, ret == -ENOEXEC ? CLI_EXIT_CANNOT_RUN : CLI_EXIT_FAILED, &err);
+}
+
 int run_command(const struct cli_options *options)
 {
 	struct run run = {
@@ -376,15 +388,19 @@ int run_command(const struct cli_options *options)
 
 	init_log(&run);
 	status = check_image(&run);
+	if (!status && options->isolation == CLI_ISOLATION_PROCESS)
+		status = run_as_process(&run);
 	if (status)
-		return status;
+		goto out;
 	run.pump = malloc(sizeof(*run.pump));
 	if (!run.pump) {
 		say(&run.terminal, "no memory");
-		return CLI_EXIT_FAILED;
+		status = CLI_EXIT_FAILED;
+		goto out;
 	}
 	status = run_with_pump(&run);
 	terminal_fini(&run.terminal);
+out:
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
 	free(run.cmdline);

@@ -43,6 +43,7 @@ enum cli_boot { CLI_BOOT_AUTO, CLI_BOOT_PVH, CLI_BOOT_LINUX64, CLI_BOOT_MULTIBOO
 enum cli_irqchip { CLI_IRQCHIP_KERNEL, CLI_IRQCHIP_SPLIT };
 enum cli_pages { CLI_PAGES_BASE, CLI_PAGES_TRANSPARENT, CLI_PAGES_2M, CLI_PAGES_1G };
 enum cli_backing { CLI_BACKING_ANON, CLI_BACKING_MEMFD };
+enum cli_isolation { CLI_ISOLATION_VM, CLI_ISOLATION_PROCESS };
 enum cli_serial { CLI_SERIAL_STDIO, CLI_SERIAL_NONE, CLI_SERIAL_PTY, CLI_SERIAL_FILE };
 enum cli_disk_format { CLI_DISK_AUTO, CLI_DISK_RAW, CLI_DISK_QCOW2 };
 enum cli_shell { CLI_SHELL_BASH, CLI_SHELL_ZSH, CLI_SHELL_FISH };
@@ -90,8 +91,9 @@ struct cli_options {
 	char *kernel; /* always set for CLI_RUN */
 	char *initrd;
 	char *cmdline;
-	unsigned int boot;   /* enum cli_boot */
-	struct cli_list arg; /* what stands after "--" */
+	unsigned int boot;	/* enum cli_boot */
+	struct cli_list arg;	/* what stands after "--" */
+	unsigned int isolation; /* enum cli_isolation */
 
 	/* run: the machine */
 	uint64_t cpus;

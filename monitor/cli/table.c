@@ -49,6 +49,12 @@ static const struct cli_choice boot_words[] = {
 	[CLI_BOOT_MULTIBOOT] = {"multiboot", "by the multiboot 1 header"},
 };
 
+static const struct cli_choice isolation_words[] = {
+	[CLI_ISOLATION_VM] = {"vm", "a virtual machine, by KVM"},
+	[CLI_ISOLATION_PROCESS] = {"process",
+				   "a Linux process under a seccomp filter, without KVM"},
+};
+
 static const struct cli_choice irqchip_words[] = {
 	[CLI_IRQCHIP_KERNEL] = {"kernel", "all of it in KVM"},
 	[CLI_IRQCHIP_SPLIT] = {"split", "local APICs in KVM, the rest in the monitor"},
@@ -207,6 +213,16 @@ const struct cli_option cli_options_table[] = {
 		.brief = "An argument for the guest program",
 		.detail = "What stands after \"--\" is added to these. They follow \" -- \" on the "
 			  "kernel's command line, where Linux takes the arguments of init from.",
+	},
+	{
+		.name = "isolation",
+		IS_WORD(isolation_words, isolation),
+		.metavar = "KIND",
+		.init = CLI_ISOLATION_VM,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "What keeps the guest in",
+		.detail = "\"process\" takes images of the unikernel (skete-cc) only.",
 	},
 	{
 		.name = "cpus",

@@ -112,6 +112,8 @@ static const char *describe(uint64_t vector, uint64_t error, uint64_t address)
 		return "bad stack address";
 	case VECTOR_ALIGNMENT:
 		return "misaligned access";
+	case VECTOR_MACHINE:
+		return "the host has no memory for a page";
 	default:
 		return "exception";
 	}

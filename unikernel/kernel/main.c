@@ -174,19 +174,34 @@ static void start_cpus(void)
 	platform->start_cpus(next);
 }
 
+/* How far the parts of XSAVE_MASK reach that this CPU has (SDM volume 1, 13.4). */
+static uint64_t xsave_size(void)
+{
+	uint64_t size = 512 + 64;
+	uint32_t has[4], r[4];
+
+	cpuid(0xd, 0, has);
+	for (uint32_t i = 2; i < 32; i++) {
+		if (!((has[0] & XSAVE_MASK) >> i & 1))
+			continue;
+		cpuid(0xd, i, r);
+		if (r[1] + r[0] > size)
+			size = r[1] + r[0];
+	}
+	return (size + 63) & ~63ull;
+}
+
 void kernel_main(void)
 {
 	struct cpu *cpu = &cpus[0];
 	struct thread *program, *idle;
-	uint32_t r[4];
 
 	set_gs(cpu);
 	cpu->self = cpu;
 	cpu->nested_top = (uint64_t)(&cpu->nested + 1);
 	cpu->stack_top = (uint64_t)first_stack + sizeof(first_stack);
 	cpu->fault_stack = (uint64_t)first_fault_stack + sizeof(first_fault_stack);
-	cpuid(0xd, 0, r);
-	xsave_bytes = (r[1] + 63) & ~63u;
+	xsave_bytes = xsave_size();
 	if (xsave_bytes > PAGE_SIZE - XSAVE_OFFSET)
 		fatal("the CPU's vector state is too large");
 	platform->console_init();

@@ -108,8 +108,8 @@ static void make_current(struct cpu *cpu, struct thread *next)
 	cpu->switches++;
 	next->cpu = cpu;
 	next->on_cpu = 1;
-	if (next->signaled)
-		cpu->pending |= 1u << IRQ_RESCHEDULE; /* so that its way back looks at the signal */
+	if (next->signaled) /* so that its way back looks at the signal */
+		set_pending(cpu, 1u << IRQ_RESCHEDULE);
 }
 
 /* Take the next thread; `prev`, if it can go on, joins the queue. NULL: nobody but prev. */
@@ -160,7 +160,7 @@ void sched_preempt(void)
 	if (!next || next == prev)
 		return;
 	make_current(cpu, next);
-	asm volatile("xsave64 (%0)" : : "r"(prev->xsave), "a"(-1), "d"(-1) : "memory");
+	asm volatile("xsave64 (%0)" : : "r"(prev->xsave), "a"(XSAVE_MASK), "d"(0) : "memory");
 	if (~*(const uint16_t *)prev->xsave & 0x3f)
 		asm volatile("fnclex"); /* an x87 exception that waits is prev's alone */
 	prev->fs = get_fs();

@@ -158,6 +158,7 @@ int signal_of_fault(uint64_t vector, uint64_t error, uint64_t address, int *code
 		*code = ILL_ILLOPN;
 		return SIGILL;
 	case VECTOR_STACK:
+	case VECTOR_MACHINE:
 		return SIGBUS;
 	case VECTOR_ALIGNMENT:
 		*code = BUS_ADRALN;

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../arch/x86_64/platform.h"
 #include "../mm/heap.h"
 #include "kernel.h"
-#include "../arch/x86_64/platform.h"
 #include "signals.h"
 #include "wait.h"
 
@@ -69,7 +69,7 @@ static void tell_locked(struct thread *thread)
 	if (cpu != this_cpu() && thread->on_cpu)
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
 	else if (thread == this_thread() && !thread->nosig)
-		cpu->pending |= 1u << IRQ_RESCHEDULE;
+		set_pending(cpu, 1u << IRQ_RESCHEDULE);
 	sched_wake(thread);
 }
 

@@ -405,6 +405,8 @@ void mm_init(void)
 	frames_init();
 	if (slot == boot.bias >> 39)
 		slot ^= 32;
+	if (boot.arena)
+		slot = boot.arena >> 39;
 	(void)cpu_random(&r);
 	mm.areas = kernel_pages(4);
 	mm.room = 4 * PAGE_SIZE / sizeof(struct area);

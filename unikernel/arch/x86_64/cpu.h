@@ -82,7 +82,10 @@ struct cpu {
 	struct pvclock clock __attribute__((aligned(512)));
 	uint8_t pad1[32];
 	uint32_t wall[4];
-	uint8_t pad2[CPU_SIZE - 592];
+	/* in a process: interrupts from other CPUs, a futex while it is halted */
+	uint32_t host_bits;
+	volatile uint32_t host_halted;
+	uint8_t pad2[CPU_SIZE - 600];
 };
 
 _Static_assert(offsetof(struct cpu, flushed) == CPU_FLUSHED, "layout");
@@ -112,6 +115,15 @@ static inline struct thread *this_thread(void)
 
 	asm volatile("mov %%gs:%c1, %0" : "=r"(thread) : "i"(CPU_CURRENT));
 	return thread;
+}
+
+/*
+ * Set bits in this CPU's pending word: in one instruction, because an interrupt may do the same
+ * between two.
+ */
+static inline void set_pending(struct cpu *cpu, uint32_t bits)
+{
+	asm volatile("orl %1, %0" : "+m"(cpu->pending) : "ri"(bits) : "cc");
 }
 
 /* Mask interrupts; returns whether they were masked before, for unmask(). */

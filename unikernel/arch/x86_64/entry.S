@@ -5,6 +5,8 @@
  * stopped, and the way back. No privileged instruction, and no touch of the thread's own stack,
  * which may be not backed yet: registers are pushed into its struct thread instead.
  */
+#include <skete/abi/tender.h>
+
 #include "layout.h"
 
 	.text
@@ -122,8 +124,8 @@ syscall_entry:	/* a `syscall` instruction: number in rax, return address in rcx,
 	.irp offset, 0, 8, 16, 24, 32, 40, 48, 56
 	mov %rax, 512 + \offset(%rsp)
 	.endr
-	mov $-1, %eax
-	mov $-1, %edx
+	mov $XSAVE_MASK, %eax
+	xor %edx, %edx
 	xsave64 (%rsp)
 	mov %r10, %rdx
 	mov -48(%rbp), %rcx
@@ -133,8 +135,8 @@ syscall_entry:	/* a `syscall` instruction: number in rax, return address in rcx,
 	mov %rax, (%rsp)
 	call poll_pending
 	mov (%rsp), %r11
-	mov $-1, %eax
-	mov $-1, %edx
+	mov $XSAVE_MASK, %eax
+	xor %edx, %edx
 	xrstor64 16(%rsp)
 	mov %r11, %rax
 	mov -64(%rbp), %r9
@@ -158,6 +160,24 @@ ap_start:	/* a CPU that has just come up; rdi: its index; masked by the shim */
 	add %rax, %rdi
 	mov CPU_NESTED_RIP(%rdi), %rsp	/* where its starter left the stack of its idle thread */
 	call ap_main
+
+	.globl process_entry, process_cpu_entry
+process_entry:	/* a process, from the tender; rdi: its information */
+	lea boot_stack_top(%rip), %rsp
+	call process_start
+process_cpu_entry:	/* another CPU of it; rdi: its index; masked by process_start */
+	jmp ap_start
+
+	.globl process_call
+process_call:	/* a system call of Linux's: number, six arguments */
+	mov %rdi, %rax
+	mov %rsi, %rdi
+	mov %rdx, %rsi
+	mov %rcx, %rdx
+	mov %r8, %r10
+	mov %r9, %r8
+	mov 8(%rsp), %r9
+	jmp *process_gate(%rip)
 
 	.globl sched_switch_asm, sched_resume
 sched_switch_asm:	/* rdi: the thread that stops here, rsi: the next one */
@@ -204,8 +224,8 @@ sched_resume:	/* rdi: the next thread, rsi: the one whose stack is left now, or 
 	jz 3f
 	movl $0, THREAD_ON_CPU(%rsi)
 3:	mov THREAD_XSAVE(%rdi), %rcx
-	mov $-1, %eax
-	mov $-1, %edx
+	mov $XSAVE_MASK, %eax
+	xor %edx, %edx
 	xrstor64 (%rcx)
 	lea THREAD_REGS(%rdi), %rdi
 	jmp resume_full
@@ -246,8 +266,8 @@ signal_trampoline:
 	.irp offset, 0, 8, 16, 24, 32, 40, 48, 56
 	mov %rax, 512 + \offset(%r13)
 	.endr
-	mov $-1, %eax
-	mov $-1, %edx
+	mov $XSAVE_MASK, %eax
+	xor %edx, %edx
 	xsave64 (%r13)
 	mov %r14, %rdx
 	fninit				/* as Linux: a handler starts with a clean x87 and MXCSR */
@@ -255,8 +275,8 @@ signal_trampoline:
 	ldmxcsr (%rsp)
 	add $8, %rsp
 	call *%r12
-	mov $-1, %eax
-	mov $-1, %edx
+	mov $XSAVE_MASK, %eax
+	xor %edx, %edx
 	xrstor64 (%r13)
 	movl $1, %gs:CPU_MASK
 	mov %gs:CPU_STACK_TOP, %rsp
@@ -371,5 +391,14 @@ end_signaled:
 sys_missing:	/* the function of every number that has no other; r10: the number */
 	mov %r10, %rdi
 	jmp sys_unknown
+
+	.section .note.skete, "a", @note	/* skete/abi/tender.h */
+	.balign 4
+	.long 6, 36, SK_TENDER_NOTE
+	.asciz "Skete"
+	.balign 4
+	.long SK_TENDER_VERSION
+	.long __image_start - ., __text_start - ., __text_end - ., __ro_end - ., __image_end - .
+	.long process_entry - ., process_cpu_entry - ., process_signal - .
 
 	.section .note.GNU-stack, "", @progbits

@@ -40,6 +40,7 @@
 #define VECTOR_PAGE	   14
 #define VECTOR_FLOAT	   16
 #define VECTOR_ALIGNMENT   17
+#define VECTOR_MACHINE	   18
 #define VECTOR_SIMD	   19
 #define VECTOR_SPURIOUS	   0x3f
 #define VECTOR_IRQ	   0x40
@@ -131,6 +132,10 @@
 #define THREAD_REGS	   64
 #define REGS_SIZE	   144
 #define REGS_RIP	   0
+
+/* What of the vector state is kept: x87, SSE, AVX, AVX-512. Others are not enabled, or left alone.
+ */
+#define XSAVE_MASK	   0xe7
 
 #define SYSCALL_COUNT	   442
 #define TABLE_GUARDED	   1 /* added to a function's address in the table: see sys/table.c */

@@ -43,6 +43,6 @@ struct platform {
 };
 
 extern const struct platform *platform;
-extern const struct platform platform_vm;
+extern const struct platform platform_vm, platform_process;
 
 #endif

@@ -468,7 +468,7 @@ long64:	/* every CPU: esi BOOT_* or 0, rdi its information */
 	mov $0xd, %eax
 	xor %ecx, %ecx
 	cpuid
-	and $0xe7, %eax			/* x87, SSE, AVX, AVX-512 */
+	and $XSAVE_MASK, %eax
 	mov %rax, shim + SHIM_XCR0(%rip)
 	xor %edx, %edx
 	xor %ecx, %ecx

@@ -11,7 +11,9 @@
 #include "../../kernel/boot.h"
 #include "../../kernel/kernel.h"
 #include "cpu.h"
+#include "platform.h"
 #include "shim.h"
+#include "start.h"
 
 #define PVH_MAGIC    0x336ec578
 #define PAGE	     4096ull
@@ -56,8 +58,12 @@ struct pvh_module {
 	uint64_t address, size, cmdline, pad;
 };
 
-static _Noreturn void give_up(const char *why)
+_Noreturn void give_up(const char *why)
 {
+	if (platform == &platform_process) {
+		console_write(why, kstrlen(why));
+		power_off(1);
+	}
 	while (*why)
 		request(REQ_OUT, 0x3f8, (uint8_t)*why++, 1, 0);
 	request(REQ_OUT, 0xe00, 1, 4, 0);
@@ -66,7 +72,7 @@ static _Noreturn void give_up(const char *why)
 		request(REQ_HALT, 0, 0, 0, 0);
 }
 
-static void add_ram(uint64_t start, uint64_t end)
+void add_ram(uint64_t start, uint64_t end)
 {
 	start = (start + PAGE - 1) & -PAGE;
 	end &= -PAGE;
@@ -80,7 +86,7 @@ static void add_ram(uint64_t start, uint64_t end)
 		boot.ram_end = end;
 }
 
-static void copy_cmdline(uint64_t from)
+void copy_cmdline(uint64_t from)
 {
 	const char *text = (const char *)from;
 
@@ -164,14 +170,14 @@ static uint64_t take_table(void)
 
 static void map_one(uint64_t va, uint64_t entry, int level)
 {
-	uint64_t *table = (uint64_t *)shim.root;
+	uint64_t *table = (uint64_t *)(shim.root + boot.here);
 
 	for (int l = 3; l > level; l--) {
 		uint64_t *slot = &table[va >> (12 + 9 * l) & 511];
 
 		if (!*slot)
 			*slot = take_table() | PTE_U | PTE_W | PTE_P;
-		table = (uint64_t *)(*slot & PTE_ADDR);
+		table = (uint64_t *)((*slot & PTE_ADDR) + boot.here);
 	}
 	table[va >> (12 + 9 * level) & 511] = entry | PTE_U | PTE_P | (level ? PTE_PS : 0);
 }
@@ -183,7 +189,7 @@ static void map_range(uint64_t start, uint64_t end, uint64_t offset, uint64_t bi
 }
 
 /* The direct map of one range: 2 MiB pages, small ones at its edges and around the image. */
-static void map_direct(uint64_t start, uint64_t end)
+void map_direct(uint64_t start, uint64_t end)
 {
 	uint64_t next;
 
@@ -238,17 +244,26 @@ static void check_initrd(void)
 	give_up("skete: the initial RAM disk is not in RAM, or too little of that is free\n");
 }
 
-/* Place the page tables and the frame bitmap behind the image, and check that they fit. */
-static void place(void)
+static void fill(uint64_t start, uint64_t end, uint64_t value)
 {
-	uint64_t image = (uint64_t)__image_start, image_end = (uint64_t)__image_end;
+	uint64_t *word = (uint64_t *)(start + boot.here);
+
+	for (; start < end; start += sizeof(*word))
+		*word++ = value;
+}
+
+/* Place the page tables and the frame bitmap behind the image, and check that they fit. */
+void place(void)
+{
+	uint64_t image = (uint64_t)__image_start - boot.bias;
+	uint64_t image_end = (uint64_t)__image_end - boot.bias;
 	uint64_t tables = boot.ram_bytes / PAGE / 512 + boot.ram_bytes / PAGE / 2048 + 48;
 	uint64_t bitmap = (boot.ram_end / PAGE / 8 + PAGE - 1) & -PAGE;
 	uint32_t i;
 
 	shim.ro_start = image;
-	shim.ro_end = (uint64_t)__ro_end;
-	shim.own_start = (uint64_t)__bss_end;
+	shim.ro_end = (uint64_t)__ro_end - boot.bias;
+	shim.own_start = (uint64_t)__bss_end - boot.bias;
 	shim.own_end = image_end + tables * PAGE;
 	boot.used_start = image;
 	boot.used_end = shim.own_end + bitmap;
@@ -260,9 +275,14 @@ static void place(void)
 	check_initrd();
 	shim.table_next = image_end;
 	shim.table_zeroed = image_end + (tables < ZEROED_AHEAD ? tables : ZEROED_AHEAD) * PAGE;
-	for (uint64_t *word = (uint64_t *)image_end; word < (uint64_t *)shim.table_zeroed; word++)
-		*word = 0;
+	fill(image_end, shim.table_zeroed, 0);
 	shim.root = take_table();
+}
+
+void close_frames(void)
+{
+	fill(shim.own_end, boot.used_end, ~0ull);
+	boot.frames = (uint64_t *)(shim.own_end + boot.direct);
 }
 
 /* A random page-aligned address in a 512 GiB slot of its own, half of the slot free behind it. */
@@ -299,7 +319,7 @@ static void relocate(uint64_t bias)
 void boot_start(void);
 void boot_start(void)
 {
-	uint64_t bias, frames;
+	uint64_t bias;
 	uint32_t taken = 0;
 
 	if (shim.boot_kind == BOOT_PVH)
@@ -321,10 +341,7 @@ void boot_start(void)
 	for (uint32_t i = 0; i < boot.ram_count; i++)
 		map_direct(boot.ram[i].start, boot.ram[i].end);
 	map_shim();
-	frames = shim.own_end;
-	for (uint64_t *word = (uint64_t *)frames; word < (uint64_t *)boot.used_end; word++)
-		*word = ~0ull;
-	boot.frames = (uint64_t *)(frames + boot.direct);
+	close_frames();
 	relocate(bias);
 	shim.seal_start = (uint64_t)__image_start + bias;
 	shim.seal_end = (uint64_t)__ro_end + bias;
