@@ -16,6 +16,7 @@ void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
 		.struct_bytes = struct_bytes,
 		.cpus = 1,
 		.memory_bytes = 512 * SK_MIB,
+		.irqchip = SK_VM_IRQCHIP_SPLIT,
 		.has_pit = true,
 		.has_reboot = true,
 		.has_console = true,

@@ -56,8 +56,9 @@ static const struct cli_choice isolation_words[] = {
 };
 
 static const struct cli_choice irqchip_words[] = {
-	[CLI_IRQCHIP_KERNEL] = {"kernel", "all of it in KVM"},
-	[CLI_IRQCHIP_SPLIT] = {"split", "local APICs in KVM, the rest in the monitor"},
+	[CLI_IRQCHIP_KERNEL] = {"kernel",
+				"all of it in KVM, with the old ones of the PC (i8259, i8254)"},
+	[CLI_IRQCHIP_SPLIT] = {"split", "local APICs in KVM, the IOAPIC in the monitor"},
 };
 
 static const struct cli_choice pages_words[] = {
@@ -276,7 +277,7 @@ const struct cli_option cli_options_table[] = {
 		.name = "irqchip",
 		IS_WORD(irqchip_words, irqchip),
 		.metavar = "KIND",
-		.init = CLI_IRQCHIP_KERNEL,
+		.init = CLI_IRQCHIP_SPLIT,
 		.commands = ON(CLI_RUN),
 		.group = GROUP_MACHINE,
 		.brief = "Where interrupt controllers live",
@@ -287,7 +288,7 @@ const struct cli_option cli_options_table[] = {
 		.init = true,
 		.commands = ON(CLI_RUN),
 		.group = GROUP_MACHINE,
-		.brief = "Leave out the i8254 timer",
+		.brief = "Leave out the i8254 timer that --irqchip kernel brings",
 	},
 	{
 		.name = "reboot",

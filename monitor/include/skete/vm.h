@@ -61,8 +61,8 @@ struct sk_vm_config {
 	uint64_t memory_bytes;	/* a multiple of 4 KiB; default 512 MiB */
 	enum sk_vm_pages pages; /* default 4 KiB pages */
 	enum sk_vm_backing backing;
-	enum sk_vm_irqchip irqchip; /* default KERNEL; SPLIT has no 8259 and no PIT */
-	bool has_pit;		    /* default true; needs SK_VM_IRQCHIP_KERNEL */
+	enum sk_vm_irqchip irqchip; /* default SPLIT, which has no 8259 and no PIT */
+	bool has_pit;		    /* default true; only with KERNEL */
 	bool has_reboot;  /* default true: a reset starts the machine again; false: it ends it */
 	bool has_console; /* default true: a 16550 at 0x3f8, IRQ 4 */
 
