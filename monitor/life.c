@@ -81,11 +81,20 @@ static void pause_locked(struct sk_vm *vm)
 	uint64_t clock_ns;
 	int ret = sk_kvm_vm_get_clock(vm->machine->kvm_vm, &clock_ns);
 
+	/* What devices have in flight comes to its end; their thread may want the lock for that. */
+	pthread_mutex_unlock(&vm->lock);
+	devices_pause(vm->machine);
+	pthread_mutex_lock(&vm->lock);
 	vm->phase = VM_PAUSED;
 	pthread_cond_broadcast(&vm->changed);
 	while (vm->wants_pause && !vm->wants_end)
 		pthread_cond_wait(&vm->changed, &vm->lock);
-	if (ret || vm->wants_end)
+	if (vm->wants_end)
+		return;
+	pthread_mutex_unlock(&vm->lock);
+	devices_resume(vm->machine);
+	pthread_mutex_lock(&vm->lock);
+	if (ret)
 		return;
 	/* The guest's clock goes on where it stood, and its watchdogs are told. */
 	ret = sk_kvm_vm_set_clock(vm->machine->kvm_vm, clock_ns);

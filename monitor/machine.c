@@ -6,10 +6,11 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
- * MMIO:    0xfec00000 IOAPIC, in KVM or ours · PCI: see pci.c
+ * MMIO:    0xfeb00000 virtio-mmio, see devices.h · 0xfec00000 IOAPIC, in KVM or ours · PCI: see
+ *          pci.c
  * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
  *          pm and exit at the ports of their headers
- * GSIs:    4 serial · 5 power button
+ * GSIs:    4 serial · 5 power button · 16-23 virtio-mmio
  */
 #include "vm_internal.h"
 
@@ -185,11 +186,10 @@ static int create_exit(struct machine *m, struct sk_error *err)
 static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		      struct sk_acpi_result *result, struct sk_error *err)
 {
-	const struct sk_acpi_device serial = {
-		.kind = SK_ACPI_SERIAL,
-		.base = SERIAL_PORT,
-		.gsi = SERIAL_GSI,
+	struct sk_acpi_device devices[1 + DEVICES_MAX] = {
+		{.kind = SK_ACPI_SERIAL, .base = SERIAL_PORT, .gsi = SERIAL_GSI},
 	};
+	size_t nr_devices = c->has_console ? 1 : 0;
 	struct sk_acpi_pci pci;
 	const struct sk_acpi_config config = {
 		.nr_cpus = c->cpus,
@@ -204,8 +204,8 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		.event = {SK_ACPI_IO, SK_PM_PORT + SK_PM_EVENT},
 		.event_gsi = POWER_BUTTON_GSI,
 		.tables_end = RESET_VECTOR_GPA,
-		.devices = &serial,
-		.nr_devices = c->has_console ? 1 : 0,
+		.devices = devices,
+		.nr_devices = nr_devices + devices_describe(c, devices + nr_devices),
 		.pci = &pci,
 	};
 
@@ -346,13 +346,19 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = create_exit(m, err);
 	if (ret)
 		return ret;
+	ret = devices_create(m, vm, err);
+	if (ret)
+		return ret;
 	ret = sk_pci_assign(m->pci, err);
 	if (ret)
 		return ret;
 	ret = create_vcpus(m, vm, err);
 	if (ret)
 		return ret;
-	return enter_at(m->vcpus[0], &entry, err);
+	ret = enter_at(m->vcpus[0], &entry, err);
+	if (ret)
+		return ret;
+	return devices_start(m, err);
 }
 
 int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
@@ -386,6 +392,7 @@ void machine_destroy(struct machine *m)
 		return;
 	while (m->nr_vcpus)
 		sk_kvm_vcpu_destroy(m->vcpus[--m->nr_vcpus]);
+	devices_destroy(m);
 	sk_exit_destroy(m->exit);
 	sk_pm_destroy(m->pm);
 	sk_rtc_destroy(m->rtc);

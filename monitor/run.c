@@ -25,6 +25,7 @@ struct run {
 	const struct cli_options *options;
 	struct terminal terminal;
 	struct sk_log log;
+	struct sk_vm_rng rng;
 	struct sk_vm *vm;
 	struct pump *pump;
 	char *cmdline;
@@ -104,7 +105,7 @@ static int check_image(const struct run *run)
 	return 0;
 }
 
-static void configure(const struct run *run, struct sk_vm_config *config)
+static void configure(struct run *run, struct sk_vm_config *config)
 {
 	static const enum sk_vm_boot boots[] = {
 		[CLI_BOOT_AUTO] = SK_VM_BOOT_AUTO,
@@ -136,6 +137,13 @@ static void configure(const struct run *run, struct sk_vm_config *config)
 	config->has_reboot = o->has_reboot;
 	config->has_console = o->serial.kind != CLI_SERIAL_NONE;
 	config->log = &run->log;
+	config->transport = SK_VM_TRANSPORT_MMIO;
+	if (o->rng.nr) {
+		const struct cli_rng *rng = o->rng.items;
+
+		run->rng = (struct sk_vm_rng){rng->path, rng->bytes_per_s};
+		config->rng = &run->rng;
+	}
 }
 
 /*

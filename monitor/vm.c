@@ -10,87 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
-{
-	const struct sk_vm_config defaults = {
-		.struct_bytes = struct_bytes,
-		.cpus = 1,
-		.memory_bytes = 512 * SK_MIB,
-		.irqchip = SK_VM_IRQCHIP_SPLIT,
-		.has_pit = true,
-		.has_reboot = true,
-		.has_console = true,
-	};
-
-	memset(config, 0, struct_bytes);
-	memcpy(config, &defaults, SK_MIN(struct_bytes, sizeof(defaults)));
-}
-
-static int check_memory(const struct sk_vm_config *c, struct sk_error *err)
-{
-	long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-	uint64_t host = pages > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
-
-	if (c->memory_bytes < SK_VM_MIN_MEMORY_BYTES)
-		return sk_error_set(
-			err, -EINVAL,
-			"%llu bytes of memory: a machine has at least 1 MiB (write 512M "
-			"for megabytes)",
-			(unsigned long long)c->memory_bytes);
-	if (!sk_is_aligned(c->memory_bytes, SK_GMEM_PAGE_BYTES))
-		return sk_error_set(err, -EINVAL, "%llu bytes of memory: not a multiple of 4 KiB",
-				    (unsigned long long)c->memory_bytes);
-	if (c->memory_bytes > host)
-		return sk_error_set(err, -EINVAL,
-				    "%llu MiB of memory: more than the %llu MiB that this host has",
-				    (unsigned long long)(c->memory_bytes / SK_MIB),
-				    (unsigned long long)(host / SK_MIB));
-	return 0;
-}
-
-static int check_config(const struct sk_vm_config *c, struct sk_error *err)
-{
-	if (!c->kernel_path || !*c->kernel_path)
-		return sk_error_set(err, -EINVAL, "no kernel given");
-	if (c->cpus < 1 || c->cpus > SK_VM_MAX_CPUS)
-		return sk_error_set(err, -EINVAL, "%u CPUs: a machine has 1 to %d", c->cpus,
-				    SK_VM_MAX_CPUS);
-	if ((unsigned int)c->boot > SK_VM_BOOT_MULTIBOOT ||
-	    (unsigned int)c->irqchip > SK_VM_IRQCHIP_SPLIT ||
-	    (unsigned int)c->backing > SK_VM_BACKING_MEMFD ||
-	    (unsigned int)c->pages > SK_VM_PAGES_1G)
-		return sk_error_set(err, -EINVAL, "an enumerated option has an unknown value");
-	return check_memory(c, err);
-}
-
-/* Copies the caller's configuration, whatever its age, and its strings. */
-static int copy_config(struct sk_vm_config *to, const struct sk_vm_config *from,
-		       struct sk_error *err)
-{
-	const size_t smallest = offsetof(struct sk_vm_config, initrd_path);
-
-	sk_vm_config_init(to, sizeof(*to));
-	if (from->struct_bytes < smallest || from->struct_bytes > 4096)
-		return sk_error_set(err, -EINVAL,
-				    "sk_vm_config.struct_bytes is %zu: call sk_vm_config_init()",
-				    from->struct_bytes);
-	memcpy(to, from, SK_MIN(from->struct_bytes, sizeof(*to)));
-	to->struct_bytes = sizeof(*to);
-	to->kernel_path = from->kernel_path ? strdup(from->kernel_path) : NULL;
-	to->initrd_path = to->initrd_path ? strdup(to->initrd_path) : NULL;
-	to->cmdline = strdup(to->cmdline ? to->cmdline : "");
-	to->kvm_path = to->kvm_path ? strdup(to->kvm_path) : NULL;
-	return 0;
-}
-
-static void free_config(struct sk_vm_config *c)
-{
-	free((char *)(uintptr_t)c->kernel_path);
-	free((char *)(uintptr_t)c->initrd_path);
-	free((char *)(uintptr_t)c->cmdline);
-	free((char *)(uintptr_t)c->kvm_path);
-}
-
 /* Opens a regular file for reading; *@fd stays -1 without a path. */
 static int open_image(int *fd, const char *what, const char *path, struct sk_error *err)
 {
@@ -169,10 +88,10 @@ int sk_vm_create(struct sk_vm **out, const struct sk_vm_config *config, struct s
 	ret = console_init(&vm->console, false, err);
 	if (ret)
 		goto err_lock;
-	ret = copy_config(&vm->config, config, err);
+	ret = vm_config_copy(&vm->config, config, err);
 	if (ret)
 		goto err_destroy;
-	ret = check_config(&vm->config, err);
+	ret = vm_config_check(&vm->config, err);
 	if (ret)
 		goto err_destroy;
 	console_fini(&vm->console);
@@ -214,7 +133,7 @@ void sk_vm_destroy(struct sk_vm *vm)
 	sk_close(&vm->initrd_fd);
 	sk_close(&vm->kernel_fd);
 	sk_close(&vm->exit_fd);
-	free_config(&vm->config);
+	vm_config_fini(&vm->config);
 	console_fini(&vm->console);
 	pthread_mutex_destroy(&vm->lock);
 	pthread_cond_destroy(&vm->changed);

@@ -7,7 +7,9 @@
  *   vm.c       a machine from its configuration; most of the public calls
  *   life.c     pause, reboot, end: where all vCPUs meet
  *   vcpu.c     the thread of a vCPU and its exits
+ *   vm_config.c  the configuration: defaults, copy, check
  *   machine.c  composition: builds the machine out of bricks, and takes it down again
+ *   devices.c  the virtio devices' thread and transports; virtio.c is their list
  *   irqchip.c  where the interrupts of its devices go
  *   pci.c      the PCI bus and its place in the machine
  *   console.c  the host's end of the serial port, which outlives a reboot
@@ -37,6 +39,8 @@
 #include <skete/loader.h>
 #include <skete/pci.h>
 #include <skete/vm.h>
+
+#include "devices.h"
 
 #define VM_REPORT_MAX	    4096
 #define VM_KICK_SIGNAL	    SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
@@ -69,6 +73,7 @@ struct machine {
 	struct sk_rtc *rtc;
 	struct sk_pm *pm;
 	struct sk_exit *exit;
+	struct devices devices;
 	int serial_irq_fd, power_button_irq_fd;
 	uint32_t nr_vcpus;
 	struct sk_kvm_vcpu *vcpus[SK_VM_MAX_CPUS];
@@ -116,6 +121,12 @@ struct sk_vm {
 
 	struct vcpu_thread threads[SK_VM_MAX_CPUS];
 };
+
+/* vm_config.c. copy takes one of any age, and its strings; fini frees them, also after an error. */
+int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from,
+		   struct sk_error *err) SK_MUST_CHECK;
+int vm_config_check(const struct sk_vm_config *c, struct sk_error *err) SK_MUST_CHECK;
+void vm_config_fini(struct sk_vm_config *c);
 
 /* machine.c: builds vm->config. The memory is fresh; nothing runs yet. */
 int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err) SK_MUST_CHECK;

@@ -83,6 +83,8 @@ static int set_from_next(struct args *a, const struct cli_option *opt)
 {
 	const char *word = a->next < a->argc ? a->argv[a->next] : NULL;
 
+	if (opt->flags & CLI_BARE && (!word || !cli_record_is_text(opt, word)))
+		return set_text(a, opt, "");
 	if (!word)
 		return fail_missing_value(a, opt, NULL);
 	if (word[0] == '-' && word[1] && !(word[1] >= '0' && word[1] <= '9'))

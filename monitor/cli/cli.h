@@ -69,6 +69,13 @@ struct cli_records {
 	size_t nr;
 };
 
+enum cli_transport { CLI_TRANSPORT_MMIO };
+
+struct cli_rng {
+	char *path; /* NULL: the host's own random numbers */
+	uint64_t bytes_per_s;
+};
+
 /* Strings are NULL where nothing was given. */
 struct cli_disk {
 	char *path; /* always set */
@@ -106,6 +113,8 @@ struct cli_options {
 
 	/* run: its devices */
 	struct cli_records disk; /* of struct cli_disk */
+	struct cli_records rng;	 /* of struct cli_rng; at most one */
+	unsigned int transport;	 /* enum cli_transport */
 
 	/* run: the console */
 	struct cli_target serial; /* enum cli_serial */

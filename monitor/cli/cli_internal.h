@@ -36,6 +36,7 @@ enum cli_type {
 #define CLI_REQUIRED   0x04u
 #define CLI_REPEAT     0x08u /* every use adds one; CLI_STRING, CLI_PATH and CLI_RECORD */
 #define CLI_TAIL       0x10u /* collects what stands after "--"; CLI_REPEAT */
+#define CLI_BARE       0x40u /* a CLI_RECORD that may stand without a value: all defaults */
 #define CLI_ARGV_ONLY  0x20u /* no key of --config, not shown by --dry-run, no --no-x */
 
 struct cli_choice {
@@ -187,6 +188,8 @@ void *cli_record_new(const struct cli_option *opt) SK_MUST_CHECK;
 void cli_record_free(const struct cli_option *opt, void *record);
 const void *cli_record_at(const struct cli_option *opt, const struct cli_records *records,
 			  size_t index);
+/* True if @text is meant as the value of @opt: it has a key, or a '='. */
+bool cli_record_is_text(const struct cli_option *opt, const char *text);
 const struct cli_option *cli_record_key(const struct cli_option *opt, const char *name, size_t len);
 /* Leaves a sentence about a key that @opt does not have; returns -EINVAL. */
 int cli_record_fail_key(const struct cli_option *opt, const char *name, struct sk_error *err);

@@ -411,7 +411,8 @@ static void visit_precedence(enum cli_command command, const struct cli_option *
 	struct samples s;
 	struct line l;
 
-	if (!in_config(command, opt) || opt->type == CLI_RECORD)
+	/* Where there is one word only, there is nothing to choose from. */
+	if (!in_config(command, opt) || opt->type == CLI_RECORD || opt->nr_words == 1)
 		return;
 	good_samples(&s, opt);
 	assert_true(s.nr >= 2);
@@ -457,7 +458,7 @@ static void visit_bad(enum cli_command command, const struct cli_option *opt)
 		parse_bad(&l, say);
 		line_end(&l);
 	}
-	if (is_switch(opt) || opt->flags & CLI_NAMELESS)
+	if (is_switch(opt) || opt->flags & (CLI_NAMELESS | CLI_BARE))
 		return;
 	snprintf(say, sizeof(say), "--%s needs a value", opt->name);
 	line_begin(&l, command, opt);
@@ -494,7 +495,8 @@ static void visit_bad_config(enum cli_command command, const struct cli_option *
 		bool wants_number = opt->type == CLI_COUNT || opt->type == CLI_UINT;
 
 		if ((opt->type == CLI_BOOL && !strcmp(wrong[i], "true")) ||
-		    (wants_number && !strcmp(wrong[i], "7")))
+		    (wants_number && !strcmp(wrong[i], "7")) ||
+		    (opt->flags & CLI_BARE && !strcmp(wrong[i], "{}")))
 			continue;
 		if (is_text && !wants_number && opt->type != CLI_BOOL && !(opt->flags & CLI_REPEAT))
 			continue;

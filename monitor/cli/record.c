@@ -56,6 +56,11 @@ const char *cli_key_label(char *dst, size_t size, const struct cli_option *key)
 	return dst;
 }
 
+bool cli_record_is_text(const struct cli_option *opt, const char *text)
+{
+	return strchr(text, '=') || cli_record_key(opt, text, strcspn(text, ","));
+}
+
 int cli_record_fail_key(const struct cli_option *opt, const char *name, struct sk_error *err)
 {
 	struct cli_nearest nearest = {.word = name};

@@ -273,9 +273,38 @@ static void mistakes_in_a_file(void **state)
 	}
 }
 
+static void some_options_may_stand_alone(void **state)
+{
+	/* What the word behind --rng is: an option, the image, or the value. */
+	static const char *const lines[][3] = {
+		{"--rng", NULL, ""},
+		{"--rng", "-v", ""},
+		{"--rng", "bps=4K", "4K"},
+	};
+	struct cli_request request;
+	struct sk_error err;
+
+	(void)state;
+	for (size_t i = 0; i < SK_ARRAY_SIZE(lines); i++) {
+		const struct cli_rng *rng;
+
+		assert_int_equal(parse(&request, &err, lines[i][0], lines[i][1]), 0);
+		assert_int_equal(request.options.rng.nr, 1);
+		rng = request.options.rng.items;
+		assert_null(rng->path);
+		assert_int_equal(rng->bytes_per_s, *lines[i][2] ? 4096 : 0);
+		cli_request_fini(&request);
+	}
+	assert_int_equal(parse(&request, &err, "--rng", "pth=x"), -EINVAL);
+	assert_non_null(strstr(err.message, "did you mean 'path'"));
+	assert_int_equal(parse(&request, &err, "--rng", "another-kernel"), -EINVAL);
+	assert_non_null(strstr(err.message, "second kernel"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(some_options_may_stand_alone),
 		cmocka_unit_test(every_key),
 		cmocka_unit_test(defaults_and_order),
 		cmocka_unit_test(command_line_replaces_the_file),

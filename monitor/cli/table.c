@@ -160,6 +160,29 @@ static const struct cli_option disk_keys[] = {
 	},
 };
 
+static const struct cli_option rng_keys[] = {
+	{
+		.name = "path",
+		.type = CLI_PATH,
+		.offset = KEY_AT(cli_rng, char *, path),
+		.metavar = "FILE",
+		.brief = "Where the bytes come from, instead of the host's random numbers",
+	},
+	{
+		.name = "bps",
+		.type = CLI_SIZE,
+		.offset = KEY_AT(cli_rng, uint64_t, bytes_per_s),
+		.metavar = "SIZE",
+		.max = UINT64_C(1) << 40,
+		.hint = "write 4K, for example; 0B is no limit",
+		.brief = "Bytes a second, at the most",
+	},
+};
+
+static const struct cli_choice transport_words[] = {
+	[CLI_TRANSPORT_MMIO] = {"mmio", "registers in memory, announced by ACPI"},
+};
+
 static const struct cli_choice shell_words[] = {
 	[CLI_SHELL_BASH] = {"bash", NULL},
 	[CLI_SHELL_ZSH] = {"zsh", NULL},
@@ -308,6 +331,25 @@ const struct cli_option cli_options_table[] = {
 		.brief = "A disk; say it once for each",
 		.detail = "Keys are separated by commas; two commas are one in a value. The guest "
 			  "may write any bytes to a raw disk, so that the format is never guessed.",
+	},
+	{
+		.name = "rng",
+		IS_RECORD(rng_keys, rng, struct cli_rng),
+		.metavar = "KEY=VALUE,...",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.flags = CLI_BARE,
+		.brief = "A source of random bytes for the guest",
+		.detail = "Without keys they are the host's own random numbers.",
+	},
+	{
+		.name = "transport",
+		IS_WORD(transport_words, transport),
+		.metavar = "KIND",
+		.init = CLI_TRANSPORT_MMIO,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.brief = "How the guest finds its devices",
 	},
 	{
 		.name = "serial",

@@ -142,6 +142,53 @@ static void reset_starts_again_or_ends(void **state)
 	sk_vm_destroy(vm);
 }
 
+static void devices_live_as_long_as_the_machine(void **state)
+{
+	const struct sk_vm_rng rng = {.bytes_per_s = 1000};
+	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
+	struct sk_vm_config config;
+	struct sk_error err = {0};
+	struct sk_vm *vm = NULL;
+	char text[64];
+
+	(void)state;
+	/* Built and not started; then through pauses and reboots, to a stop while it is paused. */
+	configure(&config, "PR");
+	config.rng = &rng;
+	for (int i = 0; i < 2; i++) {
+		if (sk_vm_create(&vm, &config, &err))
+			fail_msg("%s", err.message);
+		if (i == 0)
+			sk_vm_destroy(vm);
+	}
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(read_console(vm, text, 3), 3);
+		assert_int_equal(sk_vm_pause(vm), 0);
+		if (i < 4)
+			assert_int_equal(sk_vm_resume(vm), 0);
+	}
+	assert_int_equal(sk_vm_stop(vm), 0);
+	sk_vm_get_stats(vm, &stats);
+	assert_true(stats.reboots > 0);
+	sk_vm_destroy(vm);
+}
+
+static void what_a_device_cannot_open_is_said(void **state)
+{
+	const struct sk_vm_rng rng = {.path = "/nonexistent"};
+	struct sk_vm_config config;
+	struct sk_error err = {0};
+	struct sk_vm *vm = NULL;
+
+	(void)state;
+	configure(&config, "PX");
+	config.rng = &rng;
+	assert_int_equal(sk_vm_create(&vm, &config, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "/nonexistent"));
+	assert_non_null(strstr(err.message, "random"));
+}
+
 static void stop_ends_spinning_and_halted_guests(void **state)
 {
 	static const char *const scripts[] = {"PS", "PH"};
@@ -444,6 +491,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(power_off_is_no_error),
 		cmocka_unit_test(triple_fault_is_reported_with_registers),
 		cmocka_unit_test(reset_starts_again_or_ends),
+		cmocka_unit_test(devices_live_as_long_as_the_machine),
+		cmocka_unit_test(what_a_device_cannot_open_is_said),
 		cmocka_unit_test(stop_ends_spinning_and_halted_guests),
 		cmocka_unit_test(pause_stops_the_guest_and_resume_continues),
 		cmocka_unit_test(flood_is_complete_for_a_slow_reader),

@@ -12,8 +12,9 @@
  *
  * Any number of machines may live in one process. The library has no global state, never prints
  * and never exits. It installs no signal handler: every vCPU runs on a thread of its own that has
- * all signals blocked, and SIGRTMIN, sent to such a thread only, takes it out of the guest. No
- * other thread is started.
+ * all signals blocked, and SIGRTMIN, sent to such a thread only, takes it out of the guest. The
+ * virtio devices of a machine, if it has any, live on one more thread, with all signals blocked,
+ * too; where the kernel offers no io_uring, up to four helpers of it read and write files.
  *
  * Threading class: internally locked. Every function may be called from any thread, but for
  * create and destroy, which the owner calls when nobody else uses the machine; none of them may be
@@ -42,12 +43,20 @@ enum sk_vm_pages {
 	SK_VM_PAGES_1G,
 };
 
+enum sk_vm_transport { SK_VM_TRANSPORT_MMIO };
+
+/* The entropy device: random bytes for the guest. */
+struct sk_vm_rng {
+	const char *path;     /* NULL: the host's getrandom(2) */
+	uint64_t bytes_per_s; /* 0: as fast as it goes */
+};
+
 #define SK_VM_MAX_CPUS	       64
 #define SK_VM_MIN_MEMORY_BYTES SK_MIB
 
 /*
- * Strings are copied by create. @struct_bytes is sizeof() of the structure that the caller was
- * compiled with: a newer library gives the fields behind it their defaults.
+ * Strings and structures are copied by create. @struct_bytes is sizeof() of the structure that the
+ * caller was compiled with: a newer library gives the fields behind it their defaults.
  */
 struct sk_vm_config {
 	size_t struct_bytes;
@@ -68,6 +77,9 @@ struct sk_vm_config {
 
 	const char *kvm_path;	  /* NULL: /dev/kvm */
 	const struct sk_log *log; /* NULL: silent; must live as long as the machine */
+
+	enum sk_vm_transport transport; /* of the virtio devices */
+	const struct sk_vm_rng *rng;	/* NULL: no entropy device */
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
