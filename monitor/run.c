@@ -153,13 +153,14 @@ static void configure(struct run *run, struct sk_vm_config *config)
  */
 static int build_cmdline(const struct cli_options *o, char **out, struct sk_error *err)
 {
-	const char *separator = o->cmdline ? " -- " : "-- ";
+	const char *separator = o->cmdline || o->has_strace ? " -- " : "-- ";
 	size_t len;
 	FILE *file = open_memstream(out, &len);
 
 	if (!file)
 		return sk_error_set(err, -ENOMEM, "no memory for the command line");
 	fputs(o->cmdline ? o->cmdline : "", file);
+	fputs(o->has_strace ? " skete.strace" : "", file);
 	for (size_t i = 0; i < o->arg.nr; i++) {
 		const char *arg = o->arg.items[i];
 		const char *quote = !*arg || strpbrk(arg, " \t\n") ? "\"" : "";

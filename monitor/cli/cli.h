@@ -101,6 +101,7 @@ struct cli_options {
 	unsigned int boot;	/* enum cli_boot */
 	struct cli_list arg;	/* what stands after "--" */
 	unsigned int isolation; /* enum cli_isolation */
+	bool has_strace;
 
 	/* run: the machine */
 	uint64_t cpus;

@@ -249,6 +249,15 @@ const struct cli_option cli_options_table[] = {
 		.detail = "\"process\" takes images of the unikernel (skete-cc) only.",
 	},
 	{
+		.name = "strace",
+		IS_BOOL(has_strace),
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "Let a unikernel print its system calls on its console",
+		.detail =
+			"Each is one line when it is over: the thread, the arguments, the result.",
+	},
+	{
 		.name = "cpus",
 		.letter = 'c',
 		IS_UINT(cpus),

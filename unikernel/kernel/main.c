@@ -15,6 +15,7 @@
 #include "../arch/x86_64/platform.h"
 #include "../mm/mm.h"
 #include "../sys/sys.h"
+#include "../sys/trace.h"
 #include "boot.h"
 #include "kernel.h"
 #include "thread.h"
@@ -73,6 +74,8 @@ static void set_word(struct words *words, char *word)
 		words->environment[words->environments++] = word;
 	else if (kstrlen(word) == 11 && !memcmp(word, "skete.debug", 11))
 		sys_debug = 1;
+	else if (kstrlen(word) == 12 && !memcmp(word, "skete.strace", 12))
+		trace_start();
 	else if (kstrlen(word) > 11 && !memcmp(word, "skete.name=", 11))
 		words->argument[0] = word + 11;
 }

@@ -17,6 +17,8 @@
 #define BATCH	    512
 #define PLENTY_HUGE 8192 /* 2 MiB pages only while this many frames stay free */
 
+extern char __image_start[], __bss_end[];
+
 static uint64_t batch[BATCH]; /* frames to free after the flush; bit 0: 2 MiB */
 static uint32_t batch_count;
 
@@ -265,7 +267,9 @@ int mm_is_short(const struct area *area, uint64_t error)
 
 int mm_present(uint64_t va)
 {
-	return va < 1ull << 47 && allowed(va, 0);
+	if (va >= (uint64_t)__image_start && va < (uint64_t)__bss_end)
+		return 1; /* in a process the tables do not say so */
+	return va >= 1ull << 39 && va < 1ull << 47 && allowed(va, 0);
 }
 
 int mm_writable(uint64_t va)

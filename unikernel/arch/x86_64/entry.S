@@ -337,7 +337,7 @@ __skete_syscall:
 	mov 8(%rsp), %r10
 	cmp $SYSCALL_COUNT, %r10
 	jae 1f
-	lea syscall_table(%rip), %r11
+	mov syscall_functions(%rip), %r11
 	mov (%r11, %r10, 8), %r11
 	test $TABLE_GUARDED, %r11b
 	jz 2f
@@ -355,7 +355,7 @@ __skete_syscall_cp:	/* THREAD_NOSIG is set already */
 	mov %rsi, %r10
 	cmp $SYSCALL_COUNT, %r10
 	jae 1f
-	lea syscall_table(%rip), %r11
+	mov syscall_functions(%rip), %r11
 	mov (%r11, %r10, 8), %r11
 	and $-2, %r11
 1:	mov %rdx, %rdi
@@ -385,6 +385,22 @@ end_signaled:
 	mov %gs:CPU_REGS_TOP, %rsp
 	save_regs
 	jmp upcall_restart
+
+	.balign 16
+	.globl sys_traced
+sys_traced:	/* the function of every number while calls are traced; r10: the number */
+	push %r9
+	push %r8
+	push %rcx
+	push %rdx
+	push %rsi
+	push %rdi
+	mov %rsp, %rdi
+	mov %r10, %rsi
+	sub $8, %rsp
+	call trace_call
+	add $56, %rsp
+	ret
 
 	.balign 16
 	.globl sys_missing
