@@ -24,14 +24,24 @@ static struct bucket *bucket_of(const volatile uint32_t *address)
 	return &buckets[((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15ull >> 56];
 }
 
+/* The first to wait is the first to be woken, within a level; as Linux, higher ones go before. */
 static void add(struct bucket *b, struct futex_waiter *w)
 {
+	struct futex_waiter **at;
+
 	if (!b->head)
 		b->tail = &b->head;
-	w->next = NULL;
-	w->prev_next = b->tail;
-	*b->tail = w;
-	b->tail = &w->next;
+	at = b->tail;
+	if (w->thread->level > LEVEL_NORMAL)
+		for (at = &b->head; *at && (*at)->thread->level >= w->thread->level;)
+			at = &(*at)->next;
+	w->next = *at;
+	w->prev_next = at;
+	if (w->next)
+		w->next->prev_next = &w->next;
+	else
+		b->tail = &w->next;
+	*at = w;
 }
 
 static void remove(struct bucket *b, struct futex_waiter *w)

@@ -4,6 +4,8 @@
  * The scheduler. A thread whose stack is still in use (on_cpu) waits only in the queue of that CPU
  * and is never taken by another; so no CPU ever waits for another one to leave a stack.
  */
+#include <sched.h>
+
 #include "../arch/x86_64/platform.h"
 #include "boot.h"
 #include "kernel.h"
@@ -14,14 +16,21 @@
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(4096)));
 uint32_t cpu_count = 1;
 
-static void enqueue(struct cpu *cpu, struct thread *thread)
+/* Behind all of its level; before them, if it had to stop for a higher one (`first`). */
+static void enqueue(struct cpu *cpu, struct thread *thread, int first)
 {
-	thread->next = NULL;
-	if (cpu->rq_tail)
-		cpu->rq_tail->next = thread;
+	struct thread **at = &cpu->rq_head, *tail = cpu->rq_tail;
+
+	if (tail && tail->level >= thread->level && !first)
+		at = &tail->next;
 	else
-		cpu->rq_head = thread;
-	cpu->rq_tail = thread;
+		while (*at &&
+		       (first ? (*at)->level > thread->level : (*at)->level >= thread->level))
+			at = &(*at)->next;
+	thread->next = *at;
+	*at = thread;
+	if (!thread->next)
+		cpu->rq_tail = thread;
 	thread->queued = 1;
 	cpu->rq_len++;
 }
@@ -43,12 +52,15 @@ static int may_run(const struct thread *thread, const struct cpu *cpu)
 	return thread->affinity >> cpu->index & 1;
 }
 
-/* The first thread in a queue that `by` may run: its owner any allowed, others none on a CPU. */
-static struct thread *take(struct cpu *from, const struct cpu *by)
+/*
+ * The first thread in a queue, of this level or above, that `by` may run: its owner any allowed,
+ * others none on a CPU.
+ */
+static struct thread *take(struct cpu *from, const struct cpu *by, int32_t level)
 {
 	struct thread *before = NULL;
 
-	for (struct thread *t = from->rq_head; t; before = t, t = t->next) {
+	for (struct thread *t = from->rq_head; t && t->level >= level; before = t, t = t->next) {
 		if (!may_run(t, by) || (from != by && t->on_cpu))
 			continue;
 		unlink_after(from, before, t);
@@ -57,22 +69,38 @@ static struct thread *take(struct cpu *from, const struct cpu *by)
 	return NULL;
 }
 
+/* The longest queue of another CPU, among those not in `tried`. */
+static struct cpu *longest_queue(const struct cpu *self, uint64_t tried)
+{
+	struct cpu *longest = NULL;
+	uint32_t length = 0;
+
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		uint32_t len = cpus[i].rq_len;
+
+		if (&cpus[i] == self || tried >> i & 1 || len <= length)
+			continue;
+		longest = &cpus[i];
+		length = len;
+	}
+	return longest;
+}
+
 static struct thread *steal(struct cpu *self)
 {
-	for (uint32_t i = 1; i < cpu_count; i++) {
-		struct cpu *victim = &cpus[(self->index + i) % cpu_count];
-		struct thread *t;
-		uint32_t before;
+	struct cpu *victim;
+	uint64_t tried = 0;
 
-		if (!victim->rq_len)
-			continue;
-		before = spin_lock(&victim->rq_lock);
-		t = take(victim, self);
+	while ((victim = longest_queue(self, tried))) {
+		uint32_t before = spin_lock(&victim->rq_lock);
+		struct thread *t = take(victim, self, LEVEL_IDLE);
+
 		if (t)
 			t->cpu = self;
 		spin_unlock(&victim->rq_lock, before);
 		if (t)
 			return t;
+		tried |= 1ull << victim->index;
 	}
 	return NULL;
 }
@@ -91,37 +119,65 @@ static void arm(struct cpu *cpu)
 	}
 }
 
+/* Somebody waits: look at the end of the running thread's slice. */
 static void want_tick(struct cpu *cpu)
 {
-	if (cpu->tick_ns)
+	if (cpu->tick_ns && cpu->tick_slice_ns <= cpu->current->slice_ns)
 		return;
-	cpu->tick_ns = clock_ns() + SLICE_NS;
-	cpu->tick_thread = cpu->current;
-	cpu->tick_switches = cpu->switches;
+	cpu->tick_slice_ns = cpu->current->slice_ns;
+	cpu->tick_ns = clock_ns() + cpu->tick_slice_ns;
 	arm(cpu);
+}
+
+/*
+ * A slice would be over, had no switch come in between since it was looked for. Returns whether it
+ * is; otherwise there is another look at its end.
+ */
+static int slice_is_over(struct cpu *cpu, uint64_t now)
+{
+	const struct thread *self = cpu->current;
+	uint64_t ran = now - cpu->since_ns;
+
+	if (ran >= self->slice_ns && self->policy != SCHED_FIFO)
+		return 1;
+	cpu->tick_slice_ns = self->slice_ns;
+	cpu->tick_ns = now + (ran < self->slice_ns ? self->slice_ns - ran : self->slice_ns);
+	return 0;
 }
 
 static void make_current(struct cpu *cpu, struct thread *next)
 {
+	struct thread *prev = cpu->current;
+	uint64_t now = clock_ns();
+
+	if (prev && prev != cpu->idle_thread) {
+		prev->cpu_ns += now - cpu->since_ns;
+		cpu->busy_ns += now - cpu->since_ns;
+	}
+	cpu->since_ns = now;
 	cpu->current = next;
 	cpu->regs_top = (uint64_t)(&next->regs + 1);
-	cpu->switches++;
 	next->cpu = cpu;
 	next->on_cpu = 1;
 	if (next->signaled) /* so that its way back looks at the signal */
 		set_pending(cpu, 1u << IRQ_RESCHEDULE);
 }
 
-/* Take the next thread; `prev`, if it can go on, joins the queue. NULL: nobody but prev. */
+/*
+ * Take the next thread; `prev`, if it can go on, joins the queue, and goes on if all others there
+ * are below it. NULL: nobody but prev.
+ */
 static struct thread *pick(struct cpu *cpu, struct thread *prev)
 {
 	uint32_t before = spin_lock(&cpu->rq_lock);
 	/* It may have been woken, and so queued, since it decided to sleep. */
 	int goes_on = prev != cpu->idle_thread && prev->state == THREAD_RUNNABLE && !prev->queued;
-	struct thread *next = take(cpu, cpu);
+	struct thread *next;
 
+	cpu->preempt = 0;
+	next = take(cpu, cpu, goes_on ? prev->level : LEVEL_IDLE);
 	if (goes_on && next)
-		enqueue(cpu, prev);
+		enqueue(cpu, prev, next->level > prev->level);
 	spin_unlock(&cpu->rq_lock, before);
 	if (!next && !goes_on)
 		next = steal(cpu);
@@ -165,6 +221,8 @@ void sched_preempt(void)
 		asm volatile("fnclex"); /* an x87 exception that waits is prev's alone */
 	prev->fs = get_fs();
 	prev->full = 1;
+	if (cpu->rq_len)
+		want_tick(cpu);
 	sched_resume(next, prev);
 }
 
@@ -174,16 +232,20 @@ void sched_exit(void)
 	struct thread *dead = cpu->current, *next;
 
 	dead->state = THREAD_DEAD;
+	timer_cancel(&dead->timer);
 	next = pick(cpu, dead);
 	make_current(cpu, next);
 	thread_free(dead);
 	sched_resume(next, NULL);
 }
 
-/* Where a woken thread should run: where it ran, unless that CPU is busy and another one idle. */
+/*
+ * Where a woken thread should run: where it ran, unless that CPU is busy and another one idle, or
+ * another one's thread is below it.
+ */
 static struct cpu *choose(const struct thread *thread)
 {
-	struct cpu *last = thread->cpu, *any = NULL;
+	struct cpu *last = thread->cpu, *best = NULL;
 
 	if (thread->on_cpu || (last->idle && may_run(thread, last)))
 		return last;
@@ -192,19 +254,29 @@ static struct cpu *choose(const struct thread *thread)
 			continue;
 		if (cpus[i].idle)
 			return &cpus[i];
-		any = &cpus[i];
+		if (!best || cpus[i].current->level < best->current->level)
+			best = &cpus[i];
 	}
-	return may_run(thread, last) || !any ? last : any;
+	if (!best || (may_run(thread, last) && last->current->level <= best->current->level))
+		return last;
+	return best;
 }
 
-/* A thread has joined this CPU's queue: see to it that the CPU notices. */
-static void notify(struct cpu *cpu)
+/* A thread of this level has joined this CPU's queue: see to it that the CPU notices. */
+static void notify(struct cpu *cpu, int32_t level)
 {
+	int goes_first;
+
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	goes_first = !cpu->idle && level > cpu->current->level;
+	if (goes_first)
+		cpu->preempt = 1;
 	if (cpu == this_cpu()) {
 		if (cpu->current != cpu->idle_thread)
 			want_tick(cpu);
-	} else if (cpu->idle == CPU_HALTED || (!cpu->idle && !cpu->tick_ns)) {
+		if (goes_first)
+			set_pending(cpu, 1u << IRQ_RESCHEDULE);
+	} else if (goes_first || cpu->idle == CPU_HALTED || (!cpu->idle && !cpu->tick_ns)) {
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
 	}
 }
@@ -213,7 +285,7 @@ static void enqueue_at(struct cpu *cpu, struct thread *thread)
 {
 	uint32_t before = spin_lock(&cpu->rq_lock);
 
-	enqueue(cpu, thread);
+	enqueue(cpu, thread, 0);
 	spin_unlock(&cpu->rq_lock, before);
 }
 
@@ -221,6 +293,7 @@ void sched_wake(struct thread *thread)
 {
 	uint32_t before = mask();
 	struct cpu *last, *target = NULL;
+	int32_t thread_level = thread->level; /* it may be gone when it is needed */
 
 	for (;;) {
 		last = thread->cpu;
@@ -236,7 +309,7 @@ void sched_wake(struct thread *thread)
 		thread->state = THREAD_RUNNABLE;
 		thread->cpu = target;
 		if (target == last)
-			enqueue(last, thread);
+			enqueue(last, thread, 0);
 	} else {
 		thread->wake_pending = 1;
 	}
@@ -244,18 +317,20 @@ void sched_wake(struct thread *thread)
 	if (target && target != last)
 		enqueue_at(target, thread);
 	if (target)
-		notify(target);
+		notify(target, thread_level);
 	unmask(before);
 }
 
 void sched_start(struct thread *thread)
 {
 	uint32_t before = mask();
+	int32_t level = thread->level;
+	struct cpu *cpu;
 
 	thread->cpu = this_cpu();
-	thread->cpu = choose(thread);
-	enqueue_at(thread->cpu, thread);
-	notify(thread->cpu);
+	cpu = thread->cpu = choose(thread);
+	enqueue_at(cpu, thread);
+	notify(cpu, level);
 	unmask(before);
 }
 
@@ -307,23 +382,40 @@ static void kick_idle(void)
 static int run_interrupts(struct cpu *cpu)
 {
 	uint32_t bits = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_RELAXED);
+	uint64_t now = cpu->tick_ns ? clock_ns() : 0;
 	int expired = 0;
 
 	if (bits & 1u << IRQ_TIMER) {
 		cpu->armed_ns = 0;
 		timer_expired();
 	}
-	if (cpu->tick_ns && clock_ns() >= cpu->tick_ns) {
+	if (cpu->tick_ns && now >= cpu->tick_ns) {
 		cpu->tick_ns = 0;
-		expired = cpu->rq_len && cpu->tick_thread == cpu->current &&
-			  cpu->tick_switches == cpu->switches;
-		if (cpu->rq_len)
+		if (cpu->rq_len) {
+			expired = slice_is_over(cpu, now);
 			kick_idle();
+		}
 	}
-	if (cpu->rq_len && cpu->current != cpu->idle_thread)
+	expired |= cpu->preempt;
+	if (!expired && cpu->rq_len && cpu->current != cpu->idle_thread)
 		want_tick(cpu);
 	arm(cpu);
 	return expired;
+}
+
+/*
+ * The running thread may not be here: it sleeps for no time, and wakes up where it may. (While
+ * others may still use its stack, a thread is in no other CPU's queue.)
+ */
+static void leave_cpu(struct thread *self)
+{
+	struct cpu *cpu = this_cpu();
+
+	spin_lock(&cpu->rq_lock);
+	self->state = THREAD_BLOCKED;
+	spin_unlock(&cpu->rq_lock, 1);
+	timer_add(&self->timer, clock_ns());
+	arm(cpu);
 }
 
 /* In an upcall, on the CPU's stack: returns the registers to continue with. */
@@ -333,9 +425,13 @@ struct regs *upcall_c(void)
 	struct cpu *cpu = this_cpu();
 	struct thread *self = cpu->current;
 
-	while (cpu->pending)
-		if (run_interrupts(cpu))
+	while (cpu->pending) {
+		if (run_interrupts(cpu)) {
+			if (!may_run(self, cpu))
+				leave_cpu(self);
 			sched_preempt();
+		}
+	}
 	if (self->signaled)
 		signal_deliver(self);
 	return &self->regs;
@@ -348,6 +444,8 @@ void handle_pending(void)
 
 	while (cpu->pending) {
 		if (run_interrupts(cpu)) {
+			if (!may_run(cpu->current, cpu) && cpu->current != cpu->idle_thread)
+				leave_cpu(cpu->current);
 			sched_switch();
 			cpu = this_cpu();
 		}
@@ -362,6 +460,118 @@ void poll_pending(void)
 	unmask(before);
 }
 
+/* Take a thread out of the queue that it waits in, if it does and nobody uses its stack. Masked. */
+static int withdraw(struct thread *thread)
+{
+	struct cpu *cpu = thread->cpu;
+	struct thread *before = NULL, *t;
+	int found = 0;
+
+	spin_lock(&cpu->rq_lock);
+	if (thread->cpu == cpu && thread->queued && !thread->on_cpu) {
+		for (t = cpu->rq_head; t && t != thread; t = t->next)
+			before = t;
+		found = t == thread;
+		if (found)
+			unlink_after(cpu, before, thread);
+	}
+	spin_unlock(&cpu->rq_lock, 1);
+	return found;
+}
+
+/* The running thread goes below those that wait: let them run. Masked. */
+static void reconsider(struct thread *thread)
+{
+	struct cpu *cpu = thread->cpu;
+
+	if (!thread->on_cpu)
+		return;
+	cpu->preempt = 1;
+	if (cpu == this_cpu())
+		set_pending(cpu, 1u << IRQ_RESCHEDULE);
+	else
+		platform->interrupt(cpu, IRQ_RESCHEDULE);
+}
+
+static uint64_t slice_of(int32_t nice)
+{
+	uint64_t slice = SLICE_NS; /* a fifth shorter or a quarter longer for each step, as Linux */
+
+	for (int32_t i = 0; i < nice && slice > SLICE_MIN_NS; i++)
+		slice = slice * 4 / 5;
+	for (int32_t i = 0; i > nice && slice < SLICE_MAX_NS; i--)
+		slice = slice * 5 / 4;
+	return slice < SLICE_MIN_NS ? SLICE_MIN_NS : slice > SLICE_MAX_NS ? SLICE_MAX_NS : slice;
+}
+
+void sched_set_policy(struct thread *thread, uint32_t policy, int32_t priority, int32_t nice)
+{
+	uint32_t before = mask();
+	int waits = withdraw(thread);
+
+	thread->policy = policy;
+	thread->nice = nice;
+	thread->slice_ns = policy == SCHED_RR ? SLICE_NS : slice_of(nice);
+	thread->level = policy == SCHED_FIFO || policy == SCHED_RR ? priority
+			: policy == SCHED_IDLE			   ? LEVEL_IDLE
+								   : LEVEL_NORMAL;
+	if (waits)
+		sched_start(thread);
+	else
+		reconsider(thread);
+	unmask(before);
+}
+
+void sched_set_affinity(struct thread *thread, uint64_t affinity)
+{
+	uint32_t before = mask();
+	int waits;
+
+	while (thread->queued && thread->on_cpu)
+		cpu_relax(); /* another CPU is just leaving its stack */
+	waits = withdraw(thread);
+	thread->affinity = affinity;
+	if (waits)
+		sched_start(thread);
+	else
+		reconsider(thread);
+	unmask(before);
+}
+
+/* What the thread that runs on a CPU used since it got it; consistent with *counted. */
+static uint64_t running_ns(const struct cpu *cpu, const volatile uint64_t *counted)
+{
+	uint64_t since, done;
+
+	do {
+		since = __atomic_load_n(&cpu->since_ns, __ATOMIC_ACQUIRE);
+		done = __atomic_load_n(counted, __ATOMIC_ACQUIRE);
+	} while (since != __atomic_load_n(&cpu->since_ns, __ATOMIC_ACQUIRE));
+	return done + (clock_ns() - since);
+}
+
+uint64_t sched_thread_ns(const struct thread *thread)
+{
+	const struct cpu *cpu = thread->cpu;
+
+	return cpu->current == thread ? running_ns(cpu, &thread->cpu_ns) : thread->cpu_ns;
+}
+
+uint64_t sched_process_ns(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		const struct cpu *cpu = &cpus[i];
+
+		if (!cpu->online)
+			continue;
+		sum += cpu->current == cpu->idle_thread ? cpu->busy_ns
+							: running_ns(cpu, &cpu->busy_ns);
+	}
+	return sum;
+}
+
 void sched_init_cpu(struct cpu *cpu, struct thread *idle)
 {
 	cpu->self = cpu;
@@ -370,6 +580,7 @@ void sched_init_cpu(struct cpu *cpu, struct thread *idle)
 	idle->cpu = cpu;
 	idle->is_idle = 1;
 	idle->affinity = ~0ull;
+	idle->level = LEVEL_IDLE - 1;
 	make_current(cpu, idle);
 	cpu->online = 1;
 }

@@ -45,6 +45,7 @@ struct thread *thread_alloc(void)
 		*(uint32_t *)(xsave + 24) = 0x1f80; /* MXCSR: all exceptions masked */
 		thread->xsave = xsave;
 		thread->cpu = this_cpu();
+		thread->slice_ns = SLICE_NS;
 		thread->timer.thread = thread;
 		thread->futex.thread = thread;
 		table[(tid - 1) / PER_PAGE][(tid - 1) % PER_PAGE] = thread;

@@ -4,7 +4,9 @@
  * Threads and the scheduler.
  *
  * Each CPU has a queue of runnable threads under its own lock; a CPU without work takes from the
- * longest queue, or halts. A time slice is armed only while somebody waits in the queue.
+ * longest queue, or halts. A queue is sorted by level, and first come, first served within one; the
+ * length of time slices makes the shares of different nice values. A time slice is armed only while
+ * somebody of the same level waits in the queue; there are no ticks otherwise.
  *
  * A thread that is not running is saved in one of two ways. "Full": an interrupt took the CPU from
  * it, all registers lie in `regs` and the vector state in `xsave`. Otherwise it called
@@ -19,10 +21,12 @@ struct queued_signal;
 
 enum thread_state { THREAD_RUNNABLE, THREAD_BLOCKED, THREAD_DEAD };
 
-#define SLICE_NS     4000000ull
+#define SLICE_NS     4000000ull /* at nice 0 */
+#define SLICE_MIN_NS 250000ull
+#define SLICE_MAX_NS 40000000ull
 #define THREAD_MAX   32768
 #define SIGNAL_COUNT 64
-#define XSAVE_OFFSET 576
+#define XSAVE_OFFSET 640
 
 struct futex_waiter {
 	const volatile uint32_t *address;
@@ -69,7 +73,15 @@ struct thread {
 	int32_t nice;
 	uint32_t is_idle;
 	char name[16];
+	uint32_t policy; /* SCHED_* */
+	int32_t level;	 /* who goes first: LEVEL_*, or a real-time priority */
+	uint64_t slice_ns;
+	volatile uint64_t cpu_ns; /* of CPU time, until it last stopped */
 };
+
+/* Levels below the real-time priorities 1 to 99. Who may run at a lower one waits for all above. */
+#define LEVEL_NORMAL 0
+#define LEVEL_IDLE   (-1)
 
 _Static_assert(offsetof(struct thread, full) == THREAD_FULL, "layout");
 _Static_assert(offsetof(struct thread, signaled) == THREAD_SIGNALED, "layout");
@@ -103,6 +115,15 @@ void sched_wake(struct thread *thread);
 
 /* Put a new thread on a queue. */
 void sched_start(struct thread *thread);
+
+/* How a thread is scheduled: a valid policy of Linux, its priority or nice value. */
+void sched_set_policy(struct thread *thread, uint32_t policy, int32_t priority, int32_t nice);
+/* Where it may run: at least one CPU. If it is elsewhere, it moves at once. */
+void sched_set_affinity(struct thread *thread, uint64_t affinity);
+
+/* The time that a thread, or all of them together, ran so far. */
+uint64_t sched_thread_ns(const struct thread *thread);
+uint64_t sched_process_ns(void);
 
 /* In an upcall: the current thread's time is up, if others wait. Does not return if they do. */
 void sched_preempt(void);

@@ -7,24 +7,6 @@
 #include "kernel.h"
 #include "thread.h"
 
-void timer_add(struct timer *timer, uint64_t deadline_ns)
-{
-	struct cpu *cpu = this_cpu();
-	struct timer **at;
-	uint32_t before = spin_lock(&cpu->timer_lock);
-
-	timer->deadline_ns = deadline_ns;
-	timer->cpu = cpu;
-	for (at = &cpu->timers; *at && (*at)->deadline_ns <= deadline_ns; at = &(*at)->next)
-		;
-	timer->next = *at;
-	timer->prev_next = at;
-	if (timer->next)
-		timer->next->prev_next = &timer->next;
-	*at = timer;
-	spin_unlock(&cpu->timer_lock, before);
-}
-
 static void remove(struct timer *timer)
 {
 	*timer->prev_next = timer->next;
@@ -50,6 +32,26 @@ void timer_cancel(struct timer *timer)
 	}
 	spin_unlock(&cpu->timer_lock, before);
 	timer->cpu = NULL;
+}
+
+void timer_add(struct timer *timer, uint64_t deadline_ns)
+{
+	struct cpu *cpu = this_cpu();
+	struct timer **at;
+	uint32_t before;
+
+	timer_cancel(timer); /* a thread that woke up for another reason may have left it set */
+	before = spin_lock(&cpu->timer_lock);
+	timer->deadline_ns = deadline_ns;
+	timer->cpu = cpu;
+	for (at = &cpu->timers; *at && (*at)->deadline_ns <= deadline_ns; at = &(*at)->next)
+		;
+	timer->next = *at;
+	timer->prev_next = at;
+	if (timer->next)
+		timer->next->prev_next = &timer->next;
+	*at = timer;
+	spin_unlock(&cpu->timer_lock, before);
 }
 
 void timer_expired(void)

@@ -58,6 +58,15 @@ long sys_getcpu(unsigned int *cpu, unsigned int *node);
 long sys_sched_yield(void);
 long sys_sched_getaffinity(uint32_t tid, size_t bytes, uint64_t *set);
 long sys_sched_setaffinity(uint32_t tid, size_t bytes, const uint64_t *set);
+long sys_sched_setscheduler(uint32_t tid, int policy, const int *priority);
+long sys_sched_getscheduler(uint32_t tid);
+long sys_sched_setparam(uint32_t tid, const int *priority);
+long sys_sched_getparam(uint32_t tid, int *priority);
+long sys_sched_get_priority_max(int policy);
+long sys_sched_get_priority_min(int policy);
+long sys_sched_rr_get_interval(uint32_t tid, struct timespec *interval);
+long sys_setpriority(int which, uint32_t who, int nice);
+long sys_getpriority(int which, uint32_t who);
 long sys_arch_prctl(int code, uint64_t value);
 long sys_rt_sigaction(int number, const struct kernel_sigaction *action,
 		      struct kernel_sigaction *old, size_t bytes);

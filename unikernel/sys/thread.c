@@ -37,6 +37,10 @@ long __skete_clone(int (*function)(void *), void *stack, int flags, void *argume
 	thread->full = 1;
 	thread->fs = flags & CLONE_SETTLS ? tls : get_fs();
 	thread->affinity = self->affinity;
+	thread->policy = self->policy;
+	thread->nice = self->nice;
+	thread->level = self->level;
+	thread->slice_ns = self->slice_ns;
 	thread->sig.mask = self->sig.mask;
 	memcpy(thread->name, self->name, sizeof(thread->name));
 	if (flags & CLONE_PARENT_SETTID)
@@ -200,37 +204,6 @@ long sys_getcpu(unsigned int *cpu, unsigned int *node)
 long sys_sched_yield(void)
 {
 	sched_yield_cpu();
-	return 0;
-}
-
-static uint64_t all_cpus(void)
-{
-	return (1ull << cpu_count) - 1;
-}
-
-long sys_sched_getaffinity(uint32_t tid, size_t bytes, uint64_t *set)
-{
-	const struct thread *thread = tid ? thread_by_tid(tid) : this_thread();
-
-	if (!thread)
-		return -ESRCH;
-	if (bytes < 8)
-		return -EINVAL;
-	*set = thread->affinity & all_cpus();
-	return 8;
-}
-
-long sys_sched_setaffinity(uint32_t tid, size_t bytes, const uint64_t *set)
-{
-	struct thread *thread = tid ? thread_by_tid(tid) : this_thread();
-
-	if (!thread)
-		return -ESRCH;
-	if (bytes < 8 || !(*set & all_cpus()))
-		return -EINVAL;
-	thread->affinity = *set;
-	if (thread == this_thread() && !(*set >> thread->cpu->index & 1))
-		sched_sleep(clock_ns()); /* wakes up where it may run */
 	return 0;
 }
 

@@ -69,10 +69,12 @@ struct cpu {
 	volatile uint32_t idle; /* enum cpu_idle */
 	struct thread *idle_thread;
 	/* this CPU's own */
-	volatile uint64_t tick_ns;  /* when to look whether a time slice is over; 0: nobody waits */
-	struct thread *tick_thread; /* who ran at the last look, and how many switches ago */
-	uint64_t switches, tick_switches;
-	uint64_t armed_ns; /* what the hardware timer is set to; 0: not set */
+	volatile uint64_t tick_ns; /* when to look whether a time slice is over; 0: nobody waits */
+	uint64_t tick_slice_ns;	   /* and the slice that this was meant for */
+	volatile uint32_t preempt; /* somebody waits who goes before the running thread */
+	uint32_t pad0;
+	volatile uint64_t since_ns, busy_ns; /* of the last switch; of all threads until then */
+	uint64_t armed_ns;		     /* what the hardware timer is set to; 0: not set */
 	uint32_t apic_id;
 	volatile uint32_t online;
 	uint32_t timer_lock;
