@@ -7,7 +7,7 @@
  * fakes abort at what KVM or a device would not survive; at the end the state is saved, restored
  * and saved again.
  */
-#include "fake_msi.h"
+#include "fake_machine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /* The bus as a guest sees it: through ports, ECAM and windows of the machine's buses. */
-#include "fake_msi.h"
+#include "fake_machine.h"
 
 #include <linux/pci_regs.h>
 #include <pthread.h>
