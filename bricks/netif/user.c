@@ -15,6 +15,7 @@
 #include "netif_internal.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
@@ -44,6 +45,16 @@ struct user {
 	struct frame *taken; /* from to_guest, the loop's */
 	struct sk_loop_op readable, writable;
 
+	struct {
+		void *library;
+		__typeof__(&slirp_new) create;
+		__typeof__(&slirp_cleanup) cleanup;
+		__typeof__(&slirp_pollfds_fill) fill;
+		__typeof__(&slirp_pollfds_poll) poll;
+		__typeof__(&slirp_input) input;
+		__typeof__(&slirp_add_hostfwd) add_hostfwd;
+	} api;
+
 	/* the thread's, once it runs */
 	Slirp *slirp;
 	struct timer timers[MAX_TIMERS];
@@ -58,6 +69,40 @@ struct user {
 static struct user *to_user(struct sk_netif *nif)
 {
 	return SK_CONTAINER_OF(nif, struct user, nif);
+}
+
+/*
+ * libslirp is loaded by those who use it: linked in, it and the libraries that it needs would cost
+ * every monitor a millisecond and some hundred KiB.
+ */
+#define LIBRARY "libslirp.so.0"
+
+static int load(struct user *u, struct sk_error *err)
+{
+	struct {
+		const char *name;
+		void *fn; /* where the pointer goes */
+	} const symbols[] = {
+		{"slirp_new", &u->api.create},	      {"slirp_cleanup", &u->api.cleanup},
+		{"slirp_pollfds_fill", &u->api.fill}, {"slirp_pollfds_poll", &u->api.poll},
+		{"slirp_input", &u->api.input},	      {"slirp_add_hostfwd", &u->api.add_hostfwd},
+	};
+
+	/* Never unloaded: GLib, below it, cannot be. */
+	u->api.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	if (!u->api.library)
+		return sk_error_set(err, -ENOENT,
+				    "user-mode networking needs the library " LIBRARY
+				    " (Debian package libslirp0): %s",
+				    dlerror());
+	for (size_t i = 0; i < SK_ARRAY_SIZE(symbols); i++) {
+		void *symbol = dlsym(u->api.library, symbols[i].name);
+
+		if (!symbol)
+			return sk_error_set(err, -ENOENT, LIBRARY " has no %s", symbols[i].name);
+		memcpy(symbols[i].fn, &symbol, sizeof(symbol));
+	}
+	return 0;
 }
 
 /* ---- What libslirp calls ---- */
@@ -216,7 +261,7 @@ static void take_from_guest(struct user *u)
 	if (is_room_wanted)
 		sk_eventfd_signal(u->room_fd);
 	for (const struct frame *frame = list; frame; frame = frame->next)
-		slirp_input(u->slirp, frame->bytes, (int)frame->len_bytes);
+		u->api.input(u->slirp, frame->bytes, (int)frame->len_bytes);
 	frame_list_free(list);
 }
 
@@ -233,10 +278,10 @@ static void *thread_main(void *arg)
 		u->nr_polls = 0;
 		(void)add_poll(u->from_guest.fd, SLIRP_POLL_IN, u);
 		if (!is_stalled)
-			slirp_pollfds_fill(u->slirp, &slirp_ms, add_poll, u);
+			u->api.fill(u->slirp, &slirp_ms, add_poll, u);
 		nr = poll(u->polls, u->nr_polls, slirp_ms > INT32_MAX ? -1 : (int)slirp_ms);
 		if (!is_stalled)
-			slirp_pollfds_poll(u->slirp, nr < 0, get_revents, u);
+			u->api.poll(u->slirp, nr < 0, get_revents, u);
 		take_from_guest(u);
 	}
 	return NULL;
@@ -364,7 +409,9 @@ static void user_destroy(struct sk_netif *nif)
 		pthread_join(u->thread, NULL);
 	}
 	if (u->slirp)
-		slirp_cleanup(u->slirp);
+		u->api.cleanup(u->slirp);
+	if (u->api.library)
+		dlclose(u->api.library);
 	frame_list_free(u->taken);
 	frame_queue_fini(&u->to_guest);
 	frame_queue_fini(&u->from_guest);
@@ -421,7 +468,7 @@ static int create_slirp(struct user *u, const struct sk_netif_user_config *confi
 		.disable_host_loopback = !config->has_host_loopback,
 	};
 
-	u->slirp = slirp_new(&slirp, &callbacks, u);
+	u->slirp = u->api.create(&slirp, &callbacks, u);
 	if (!u->slirp)
 		return sk_error_set(err, -ENOMEM, "libslirp makes no user-mode network");
 	return 0;
@@ -441,7 +488,7 @@ static int add_forward(struct user *u, const struct sk_netif_forward *f, bool ha
 			"a UDP port can be forwarded only to a guest that may reach the "
 			"host's loopback, where its answers go");
 	errno = 0;
-	if (!slirp_add_hostfwd(u->slirp, f->is_udp, host, f->host_port, guest, f->guest_port))
+	if (!u->api.add_hostfwd(u->slirp, f->is_udp, host, f->host_port, guest, f->guest_port))
 		return 0;
 	ret = errno ? -errno : -EINVAL;
 	inet_ntop(AF_INET, &host, name, sizeof(name));
@@ -476,7 +523,9 @@ int sk_netif_user_create(struct sk_netif **out, const struct sk_netif_user_confi
 	}
 	u->readable = (struct sk_loop_op){.done = on_frame, .fd = u->to_guest.fd};
 	u->writable = (struct sk_loop_op){.done = on_room, .fd = u->room_fd};
-	ret = create_slirp(u, config, err);
+	ret = load(u, err);
+	if (!ret)
+		ret = create_slirp(u, config, err);
 	for (size_t i = 0; !ret && i < config->nr_forwards; i++)
 		ret = add_forward(u, &config->forwards[i], config->has_host_loopback, err);
 	if (ret)

@@ -137,7 +137,8 @@ struct sk_netif_user_config {
  forwards need it */
 };
 
-/* Errors, each with its sentence: -EADDRINUSE or -EACCES (a port of the host), -EINVAL, -ENOMEM. */
+/* Errors, each with its sentence: -EADDRINUSE or -EACCES (a port of the host), -ENOENT (no
+ * libslirp here), -EINVAL, -ENOMEM. */
 int sk_netif_user_create(struct sk_netif **out, const struct sk_netif_user_config *config,
 			 struct sk_error *err) SK_MUST_CHECK;
 
