@@ -144,15 +144,22 @@ int devices_create(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 /* The mirror image of create(), on the thread that owns the loop, or before there is one. */
 static void take_down(struct devices *d)
 {
-	while (d->nr_slots) {
-		struct device_slot *slot = &d->slots[--d->nr_slots];
+	for (uint32_t i = d->nr_slots; i-- > 0;) {
+		struct device_slot *slot = &d->slots[i];
 
 		sk_virtio_halt(slot->virtio);
 		sk_virtio_mmio_destroy(slot->mmio);
-		slot->kind->destroy(slot->dev);
+		if (!slot->kind->outlives_loop)
+			slot->kind->destroy(slot->dev);
 	}
 	sk_loop_destroy(d->loop);
 	d->loop = NULL;
+	while (d->nr_slots) {
+		struct device_slot *slot = &d->slots[--d->nr_slots];
+
+		if (slot->kind->outlives_loop)
+			slot->kind->destroy(slot->dev);
+	}
 }
 
 static void stop(struct sk_loop *loop, struct sk_loop_post *post)

@@ -49,6 +49,7 @@ struct device_kind {
 	int (*create)(struct machine *m, struct sk_vm *vm, uint32_t index, void **dev,
 		      struct sk_virtio **virtio, struct sk_error *err);
 	void (*destroy)(void *dev);
+	bool outlives_loop; /* destroy comes after the end of the loop */
 };
 
 struct device_slot {
@@ -70,6 +71,9 @@ struct devices {
 	struct device_slot slots[DEVICES_MAX];
 	int irq_fds[DEVICES_NR_GSIS]; /* -1: not used yet; slots with the same GSI share one */
 };
+
+/* virtio_net.c */
+extern const struct device_kind net_kind;
 
 /* virtio.c */
 extern const struct device_kind *const device_kinds[];

@@ -26,6 +26,7 @@ struct run {
 	struct terminal terminal;
 	struct sk_log log;
 	struct sk_vm_rng rng;
+	struct run_nets *nets;
 	struct sk_vm *vm;
 	struct pump *pump;
 	char *cmdline;
@@ -363,6 +364,8 @@ static int run_with_pump(struct run *run)
 		return fail(run, CLI_EXIT_FAILED, &err);
 	}
 	configure(run, &config);
+	if (run_nets_configure(&run->nets, run->options, &config, &err))
+		return fail(run, CLI_EXIT_FAILED, &err);
 	status = sk_vm_create(&run->vm, &config, &err);
 	if (status)
 		return fail(run, status == -ENOEXEC ? CLI_EXIT_CANNOT_RUN : CLI_EXIT_FAILED, &err);
@@ -412,6 +415,7 @@ int run_command(const struct cli_options *options)
 out:
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
+	run_nets_free(run.nets);
 	free(run.cmdline);
 	free(run.pump);
 	return status;

@@ -43,6 +43,7 @@ static void destroy_rng(void *dev)
 static const struct device_kind rng_kind = {"rng", count_rng, create_rng, destroy_rng};
 
 const struct device_kind *const device_kinds[] = {
+	&net_kind,
 	&rng_kind,
 };
 

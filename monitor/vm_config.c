@@ -106,7 +106,7 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->cmdline = copy_string(to->cmdline ? to->cmdline : "");
 	to->kvm_path = copy_string(to->kvm_path);
 	to->rng = copy_rng(to->rng);
-	return 0;
+	return vm_nets_copy(to, err);
 }
 
 void vm_config_fini(struct sk_vm_config *c)
@@ -116,4 +116,5 @@ void vm_config_fini(struct sk_vm_config *c)
 	free_const(c->cmdline);
 	free_const(c->kvm_path);
 	free_rng(c->rng);
+	vm_nets_free(c);
 }

@@ -167,6 +167,13 @@ void vm_request_reset(struct sk_vm *vm);
 /* Waits with the other vCPUs until the machine runs; false: it has ended, the thread returns. */
 bool vm_park(struct sk_vm *vm, uint32_t index) SK_MUST_CHECK;
 
+/*
+ * virtio_net.c: the network devices of a configuration. copy replaces the array and its strings by
+ * ones that are ours; -ENOMEM leaves what free can end.
+ */
+int vm_nets_copy(struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
+void vm_nets_free(struct sk_vm_config *config);
+
 /* console.c */
 int console_init(struct console *console, bool is_present, struct sk_error *err) SK_MUST_CHECK;
 void console_fini(struct console *console);

@@ -36,7 +36,7 @@ static bool parse_port(const char *text, uint16_t *port)
 int sk_netif_forward_parse(struct sk_netif_forward *out, const char *text, struct sk_error *err)
 {
 	const char *rest = text;
-	char proto[4], host[INET_ADDRSTRLEN], from[6], to[6];
+	char proto[8], host[INET_ADDRSTRLEN], from[6], to[6];
 	struct sk_netif_forward f = {0};
 	struct in_addr addr = {.s_addr = htonl(INADDR_LOOPBACK)};
 	unsigned nr_colons = 0;

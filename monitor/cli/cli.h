@@ -77,6 +77,19 @@ struct cli_rng {
 };
 
 /* Strings are NULL where nothing was given. */
+struct cli_net {
+	char *tap; /* NULL: user mode */
+	bool is_user;
+	char *mac;
+	uint64_t queues;
+	bool has_vhost;
+	uint64_t mtu;  /* 0: what the other side says */
+	char *forward; /* PROTO:[ADDR]:PORT:PORT */
+	bool has_host_loopback;
+	uint64_t bytes_per_s, frames_per_s; /* 0: as fast as it goes */
+};
+
+/* Strings are NULL where nothing was given. */
 struct cli_disk {
 	char *path; /* always set */
 	char *id;
@@ -115,6 +128,8 @@ struct cli_options {
 	/* run: its devices */
 	struct cli_records disk; /* of struct cli_disk */
 	struct cli_records rng;	 /* of struct cli_rng; at most one */
+	struct cli_records net;	 /* of struct cli_net */
+	struct cli_list publish; /* [ADDR:]PORT:PORT[/udp], for user mode */
 	unsigned int transport;	 /* enum cli_transport */
 
 	/* run: the console */

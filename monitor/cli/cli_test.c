@@ -330,6 +330,9 @@ static void visit_argv(enum cli_command command, const struct cli_option *opt)
 			word(&l, "-%c", opt->letter);
 			word(&l, "%s", text);
 			expect(&l, command, opt, text);
+		}
+		/* Nothing behind the letter would be no value. */
+		if (opt->letter && !is_switch(opt) && *text) {
 			line_begin(&l, command, opt);
 			word(&l, "-%c%s", opt->letter, text);
 			expect(&l, command, opt, text);

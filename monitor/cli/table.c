@@ -179,6 +179,86 @@ static const struct cli_option rng_keys[] = {
 	},
 };
 
+static const struct cli_option net_keys[] = {
+	{
+		.name = "user",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_net, bool, is_user),
+		.brief = "A network behind the host's sockets; needs no privilege",
+	},
+	{
+		.name = "tap",
+		.type = CLI_STRING,
+		.offset = KEY_AT(cli_net, char *, tap),
+		.metavar = "NAME",
+		.brief = "A TAP device of the host, which exists already",
+	},
+	{
+		.name = "mac",
+		.type = CLI_STRING,
+		.offset = KEY_AT(cli_net, char *, mac),
+		.metavar = "MAC",
+		.brief = "The guest's address, 52:54:00:12:34:56; a random one if not given",
+	},
+	{
+		.name = "mtu",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_net, uint64_t, mtu),
+		.metavar = "N",
+		.max = 65520,
+		.hint = "0 is what the other side says",
+		.brief = "The largest packet, at most what the other side takes",
+	},
+	{
+		.name = "queues",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_net, uint64_t, queues),
+		.metavar = "N",
+		.min = 1,
+		.max = 16,
+		.init = 1,
+		.hint = "a TAP device has 1 to 16 pairs of queues here",
+		.brief = "Pairs of queues, for tap",
+	},
+	{
+		.name = "vhost",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_net, bool, has_vhost),
+		.brief = "Let the host's kernel move the frames, for tap",
+	},
+	{
+		.name = "hostfwd",
+		.type = CLI_STRING,
+		.offset = KEY_AT(cli_net, char *, forward),
+		.metavar = "PROTO:[ADDR]:PORT:PORT",
+		.brief = "A port of the host that leads to one of the guest, for user",
+	},
+	{
+		.name = "host-loopback",
+		.type = CLI_BOOL,
+		.offset = KEY_AT(cli_net, bool, has_host_loopback),
+		.brief = "Let the guest reach the host's 127.0.0.1 at 10.0.2.2, for user",
+	},
+	{
+		.name = "bps",
+		.type = CLI_SIZE,
+		.offset = KEY_AT(cli_net, uint64_t, bytes_per_s),
+		.metavar = "SIZE",
+		.max = UINT64_C(1) << 40,
+		.hint = "write 50M, for example; 0B is no limit",
+		.brief = "Bytes a second in each direction, at the most",
+	},
+	{
+		.name = "pps",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_net, uint64_t, frames_per_s),
+		.metavar = "N",
+		.max = UINT64_C(1000000000),
+		.hint = "0 is no limit",
+		.brief = "Frames a second in each direction, at the most",
+	},
+};
+
 static const struct cli_choice transport_words[] = {
 	[CLI_TRANSPORT_MMIO] = {"mmio", "registers in memory, announced by ACPI"},
 };
@@ -350,6 +430,29 @@ const struct cli_option cli_options_table[] = {
 		.flags = CLI_BARE,
 		.brief = "A source of random bytes for the guest",
 		.detail = "Without keys they are the host's own random numbers.",
+	},
+	{
+		.name = "net",
+		IS_RECORD(net_keys, net, struct cli_net),
+		.metavar = "user,... | tap=NAME,...",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.flags = CLI_REPEAT,
+		.brief = "A network device; say it once for each",
+		.detail =
+			"In user mode the guest gets 10.0.2.15 by DHCP, the gateway is 10.0.2.2 and "
+			"the name server 10.0.2.3; fec0::/64 is there as well.",
+	},
+	{
+		.name = "publish",
+		.letter = 'p',
+		IS_LIST(publish),
+		.metavar = "[ADDR:]PORT:PORT[/udp]",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.flags = CLI_REPEAT,
+		.brief = "A port of the host (127.0.0.1) that leads to one of the guest",
+		.detail = "For the first --net user, which is made if there is none.",
 	},
 	{
 		.name = "transport",

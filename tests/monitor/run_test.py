@@ -14,6 +14,7 @@ import random
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,25 @@ def bad_input_gets_one_sentence():
     refuse(125, ["/nonexistent/initrd"], "--initrd", "/nonexistent/initrd", ACTOR)
     refuse(125, ["kernel"])
     refuse(125, ["/nonexistent/dir/log"], "--serial", "/nonexistent/dir/log", ACTOR)
+
+
+def impossible_networks_get_one_sentence():
+    refuse(125, ["no TAP device nowhere0", "ip tuntap add"], "--net", "tap=nowhere0", ACTOR)
+    refuse(125, ["lo is not a TAP device"], "--net", "tap=lo", ACTOR)
+    refuse(125, ["either user or tap=x"], "--net", "user,tap=x", ACTOR)
+    refuse(125, ["--net user or --net tap=NAME"], "--net", "mtu=1500", ACTOR)
+    refuse(125, ["vhost is for tap only"], "--net", "user,vhost", ACTOR)
+    refuse(125, ["hostfwd is for user only"], "--net", "tap=x,hostfwd=tcp::1:2", ACTOR)
+    refuse(125, ["mac=52:54"], "--net", "user,mac=52:54", ACTOR)
+    refuse(125, ["MAC of a group"], "--net", "user,mac=53:54:00:00:00:01", ACTOR)
+    refuse(125, ["1280 to 65520"], "--net", "user,mtu=100", ACTOR)
+    refuse(125, ["1 to 65535"], "-p", "80000:1", ACTOR)
+    refuse(125, ["only tcp and udp"], "-p", "80:80/sctp", ACTOR)
+    refuse(125, ["not an IPv4 address"], "-p", "here:80:80", ACTOR)
+    refuse(125, ["UDP port", "loopback"], "-p", "8053:53/udp", ACTOR)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        refuse(125, [f"TCP port {port}", "in use"], "-p", f"{port}:80", ACTOR)
 
 
 def damaged_images_are_refused():
@@ -377,6 +397,7 @@ def closed_standard_output_is_no_hang():
 
 TESTS = [
     exit_statuses, crash_report_comes_once, bad_input_gets_one_sentence,
+    impossible_networks_get_one_sentence,
     damaged_images_are_refused, input_from_a_pipe_arrives, serial_goes_where_it_is_told,
     serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
     slow_reader_loses_nothing, terminal_is_raw_only_while_the_guest_runs, ctrl_a_keys,

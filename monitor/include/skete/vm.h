@@ -51,6 +51,31 @@ struct sk_vm_rng {
 	uint64_t bytes_per_s; /* 0: as fast as it goes */
 };
 
+enum sk_vm_net_kind {
+	SK_VM_NET_USER, /* a network of its own behind the host's sockets; needs no privilege */
+	SK_VM_NET_TAP,	/* a TAP device, which exists already */
+};
+
+/* A network device. Limits hold in each direction, for frames and their bytes. */
+struct sk_vm_net {
+	enum sk_vm_net_kind kind;
+	uint8_t mac[6];			    /* all zeroes: a random one */
+	uint32_t mtu;			    /* 0: what the other side says */
+	uint64_t bytes_per_s, frames_per_s; /* 0: no limit */
+
+	const char *tap; /* TAP: its name */
+	uint32_t queues; /* TAP: pairs of queues, 0: 1 */
+	bool has_vhost;	 /* TAP: the host's kernel moves the frames (/dev/vhost-net) */
+
+	/*
+	 * USER: ports of the host that lead to the guest, "PROTO:[ADDR]:PORT:PORT", the host's
+	 * first; UDP ones need has_host_loopback.
+	 */
+	const char *const *forwards;
+	size_t nr_forwards;
+	bool has_host_loopback; /* USER: the guest reaches the host's 127.0.0.1 at 10.0.2.2 */
+};
+
 #define SK_VM_MAX_CPUS	       64
 #define SK_VM_MIN_MEMORY_BYTES SK_MIB
 
@@ -80,6 +105,8 @@ struct sk_vm_config {
 
 	enum sk_vm_transport transport; /* of the virtio devices */
 	const struct sk_vm_rng *rng;	/* NULL: no entropy device */
+	const struct sk_vm_net *nets;	/* nr_nets of them */
+	size_t nr_nets;
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
@@ -154,6 +181,26 @@ SK_API int sk_vm_stop(struct sk_vm *vm) SK_MUST_CHECK;
 SK_API int sk_vm_console_fd(const struct sk_vm *vm);
 SK_API size_t sk_vm_console_read(struct sk_vm *vm, void *buf, size_t len);
 SK_API size_t sk_vm_console_write(struct sk_vm *vm, const void *buf, size_t len);
+
+/*
+ * The network device number @index, from 0. set_limits holds in each direction from now on, also
+ * after a reboot; 0: none. Errors: -ENODEV (no such device), -EINVAL (the machine has ended or not
+ * started), -EAGAIN (it is being rebooted), -ENOTSUP (vhost: the frames pass the machine by).
+ */
+SK_API int sk_vm_net_set_limits(struct sk_vm *vm, uint32_t index, uint64_t bytes_per_s,
+				uint64_t frames_per_s) SK_MUST_CHECK;
+
+struct sk_vm_net_stats {
+	size_t struct_bytes;	      /* IN: sizeof() the caller's */
+	uint64_t rx_frames, rx_bytes; /* to the guest */
+	uint64_t tx_frames, tx_bytes; /* from it */
+	uint64_t rx_dropped, rx_filtered, tx_dropped;
+	uint64_t tx_bad;    /* frames of the guest against the rules */
+	uint64_t throttled; /* times that a limit held a frame back */
+};
+
+SK_API int sk_vm_net_get_stats(struct sk_vm *vm, uint32_t index,
+			       struct sk_vm_net_stats *stats) SK_MUST_CHECK;
 
 /* Facts for reports and benchmarks. */
 struct sk_vm_stats {
