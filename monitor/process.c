@@ -9,22 +9,24 @@
 
 #include <skete/tender.h>
 
-/* An option that only a machine has must not seem to have an effect. */
-static int check_options(const struct cli_options *o, struct sk_error *err)
+/* An option that only a machine has must not seem to have an effect: so it has its default here. */
+static int compare_options(const struct cli_options *o, const struct cli_options *usual,
+			   struct sk_error *err)
 {
 	const struct {
 		bool is_given;
 		const char *name;
 	} others[] = {
-		{o->boot != CLI_BOOT_AUTO, "boot"},
-		{o->pages != CLI_PAGES_BASE, "pages"},
-		{o->backing != CLI_BACKING_ANON, "memory-backing"},
-		{o->irqchip != CLI_IRQCHIP_SPLIT, "irqchip"},
-		{o->net.nr, "net"},
-		{o->publish.nr, "publish"},
-		{!o->has_pit, "no-pit"},
-		{!o->has_reboot, "no-reboot"},
+		{o->boot != usual->boot, "boot"},
+		{o->pages != usual->pages, "pages"},
+		{o->backing != usual->backing, "memory-backing"},
+		{o->irqchip != usual->irqchip, "irqchip"},
+		{o->has_pit != usual->has_pit, "pit"},
+		{o->has_reboot != usual->has_reboot, "reboot"},
+		{o->net.nr > 0, "net"},
+		{o->publish.nr > 0, "publish"},
 		{o->serial.kind == CLI_SERIAL_PTY, "serial pty"},
+		{o->disk.nr > 0, "disk"},
 		{o->is_json, "json"},
 	};
 
@@ -36,6 +38,19 @@ static int check_options(const struct cli_options *o, struct sk_error *err)
 				"--isolation process",
 				others[i].name);
 	return 0;
+}
+
+static int check_options(const struct cli_options *o, struct sk_error *err)
+{
+	char *const nothing[] = {"skete", "run", "image", NULL};
+	struct cli_request usual;
+	int ret = cli_parse(&usual, 3, nothing, err);
+
+	if (ret)
+		return ret;
+	ret = compare_options(o, &usual.options, err);
+	cli_request_fini(&usual);
+	return ret;
 }
 
 int process_run(const struct cli_options *o, const char *cmdline, uint64_t start_ns,
