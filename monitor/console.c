@@ -65,6 +65,17 @@ void console_attach(struct console *console, struct sk_serial *serial)
 		sk_eventfd_signal(console->fd);
 }
 
+bool console_input_is_over(const struct console *console)
+{
+	return atomic_load_explicit(&console->is_input_over, memory_order_acquire);
+}
+
+void sk_vm_console_write_end(struct sk_vm *vm)
+{
+	/* Pairs with console_input_is_over(): who sees it sees all input. */
+	atomic_store_explicit(&vm->console.is_input_over, true, memory_order_release);
+}
+
 static size_t take_carry_locked(struct console *console, uint8_t *buf, size_t len)
 {
 	size_t n = SK_MIN(len, console->carry_len - console->carry_pos);

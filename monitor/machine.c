@@ -9,7 +9,7 @@
  * MMIO:    0xfeb00000 virtio-mmio, see devices.h · 0xfec00000 IOAPIC, in KVM or ours · PCI: see
  *          pci.c
  * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
- *          pm and exit at the ports of their headers
+ *          pm, exit and conport at the ports of their headers
  * GSIs:    4 serial · 5 power button · 16-23 virtio-mmio
  */
 #include "vm_internal.h"
@@ -120,6 +120,42 @@ static int create_serial(struct machine *m, struct sk_vm *vm, struct sk_error *e
 		return ret;
 	return sk_bus_add(m->pio, SERIAL_PORT, SK_SERIAL_PORTS, &sk_serial_ops, m->serial, "serial",
 			  err);
+}
+
+static size_t conport_output(void *ctx, const void *buf, size_t len_bytes)
+{
+	const struct machine *m = ctx;
+
+	return sk_serial_guest_put(m->serial, buf, len_bytes);
+}
+
+static size_t conport_input(void *ctx, void *buf, size_t len_bytes, bool *is_end)
+{
+	const struct machine *m = ctx;
+
+	/* Looked at first: what came before the end is there by then. */
+	*is_end = console_input_is_over(&m->vm->console);
+	return sk_serial_guest_take(m->serial, buf, len_bytes);
+}
+
+/* The console port has no bytes of its own: it is the guest's short way to those of the UART. */
+static int create_conport(struct machine *m, struct sk_error *err)
+{
+	const struct sk_conport_config config = {
+		.gm = m->gm,
+		.output = conport_output,
+		.input = conport_input,
+		.ctx = m,
+	};
+	int ret;
+
+	if (!m->serial)
+		return 0;
+	ret = sk_conport_create(&m->conport, &config, err);
+	if (ret)
+		return ret;
+	return sk_bus_add(m->pio, SK_CONSOLE_PORT, SK_CONSOLE_PORTS, &sk_conport_ops, m->conport,
+			  "console port", err);
 }
 
 static int create_i8042(struct machine *m, struct sk_error *err)
@@ -334,6 +370,9 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = create_serial(m, vm, err);
 	if (ret)
 		return ret;
+	ret = create_conport(m, err);
+	if (ret)
+		return ret;
 	ret = create_i8042(m, err);
 	if (ret)
 		return ret;
@@ -397,6 +436,7 @@ void machine_destroy(struct machine *m)
 	sk_pm_destroy(m->pm);
 	sk_rtc_destroy(m->rtc);
 	sk_i8042_destroy(m->i8042);
+	sk_conport_destroy(m->conport);
 	sk_serial_destroy(m->serial);
 	sk_pci_destroy(m->pci);
 	irqchip_destroy(m);

@@ -108,6 +108,7 @@ static int read_input(struct pump *p)
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		/* The end of the input is not the end of the guest. */
 		p->in_fd = -1;
+		sk_vm_console_write_end(p->vm);
 		return 0;
 	}
 	if (n < 0)

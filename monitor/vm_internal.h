@@ -28,6 +28,7 @@
 
 #include <skete/acpi.h>
 #include <skete/bus.h>
+#include <skete/dev/conport.h>
 #include <skete/dev/exit.h>
 #include <skete/dev/i8042.h>
 #include <skete/dev/ioapic.h>
@@ -55,6 +56,7 @@ struct console {
 	uint8_t *carry; /* output of the machine before a reboot that nobody has read yet */
 	size_t carry_len, carry_pos;
 	int fd; /* eventfd; -1: the machine has no console */
+	atomic_bool is_input_over;
 };
 
 /* What a machine is built of. Immutable while vCPUs run. */
@@ -69,6 +71,7 @@ struct machine {
 	uint32_t nr_msi_gsis;	     /* given to vectors so far */
 	struct sk_pci *pci;
 	struct sk_serial *serial;
+	struct sk_conport *conport;
 	struct sk_i8042 *i8042;
 	struct sk_rtc *rtc;
 	struct sk_pm *pm;
@@ -181,6 +184,8 @@ void console_fini(struct console *console);
 void console_attach(struct console *console, struct sk_serial *serial);
 /* For the serial port's callbacks. */
 void console_signal(void *console);
+/* Whether sk_vm_console_write_end() was called: before that, all input was queued. Any thread. */
+bool console_input_is_over(const struct console *console);
 
 /* report.c: describes @what and the vCPU's registers in @buf. */
 void report_crash(const struct machine *machine, uint32_t index, const char *what, char *buf,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
- * The console: a 16550 at 0x3f8 with its FIFO, up to 16 bytes per request. Input is polled, at
- * growing intervals, by whoever reads.
+ * The console, and the driver of a 16550 at 0x3f8 with its FIFO, up to 16 bytes per request. Input
+ * is polled, at growing intervals, by whoever reads.
  */
 #include <errno.h>
 
@@ -91,7 +91,9 @@ long console_read(char *data, size_t bytes)
 				break;
 			continue;
 		}
-		if (n)
+		if (c == CONSOLE_END)
+			at_end = 1;
+		if (n || at_end)
 			break;
 		if (signal_waiting(this_thread()))
 			return -EINTR;

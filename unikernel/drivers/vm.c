@@ -24,6 +24,28 @@ static void flush(void)
 	request(REQ_FLUSH, 0, 0, 0, 0);
 }
 
+static uint32_t has_port;
+
+static void console_start(void)
+{
+	has_port = (uint32_t)port_is_there();
+	if (!has_port)
+		uart_init();
+}
+
+static void write_console(const char *data, size_t bytes)
+{
+	if (has_port)
+		port_write(data, bytes);
+	else
+		uart_write(data, bytes);
+}
+
+static int read_byte(void)
+{
+	return has_port ? port_byte() : uart_byte();
+}
+
 const struct platform platform_vm = {
 	.halt = halt,
 	.pages = pages,
@@ -36,8 +58,8 @@ const struct platform platform_vm = {
 	.clock_init = tsc_clock_init,
 	.clock_ns = tsc_clock_ns,
 	.clock_wall_ns = tsc_clock_wall_ns,
-	.console_init = uart_init,
-	.console_write = uart_write,
-	.console_byte = uart_byte,
+	.console_init = console_start,
+	.console_write = write_console,
+	.console_byte = read_byte,
 	.power_off = vm_power_off,
 };

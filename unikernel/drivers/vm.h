@@ -26,6 +26,11 @@ void uart_init(void);
 void uart_write(const char *data, size_t bytes);
 int uart_byte(void);
 
+/* port.c: the console port of Skete */
+int port_is_there(void);
+void port_write(const char *data, size_t bytes);
+int port_byte(void);
+
 /* power.c */
 _Noreturn void vm_power_off(int status);
 

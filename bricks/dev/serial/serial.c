@@ -188,6 +188,18 @@ static void write_thr(struct sk_serial *s, const uint8_t *data, size_t len)
 	}
 }
 
+size_t sk_serial_guest_put(struct sk_serial *s, const void *buf, size_t len_bytes)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->tx.cap - s->tx.len > SK_SERIAL_FIFO_BYTES)
+		n = SK_MIN(len_bytes, s->tx.cap - s->tx.len - SK_SERIAL_FIFO_BYTES);
+	s->counters.tx_bytes += tx_append(s, buf, n);
+	sk_serial_unlock_and_tell(s);
+	return n;
+}
+
 static uint8_t read_rbr(struct sk_serial *s)
 {
 	struct serial_regs *r = &s->regs;
@@ -203,6 +215,31 @@ static uint8_t read_rbr(struct sk_serial *s)
 	sk_serial_update_irq_locked(s);
 	sk_serial_refill_locked(s);
 	return c;
+}
+
+size_t sk_serial_guest_take(struct sk_serial *s, void *buf, size_t len_bytes)
+{
+	uint8_t *to = buf;
+	size_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (n < len_bytes && (s->regs.fifo_len || s->rx.len)) {
+		uint16_t c;
+
+		if (s->regs.fifo_len) {
+			c = s->regs.fifo[0];
+			read_rbr(s);
+		} else {
+			c = s->rx.buf[s->rx.head];
+			s->rx.head = (s->rx.head + 1) % s->rx.cap;
+			s->rx.len--;
+		}
+		if (!(c & CHAR_BREAK))
+			to[n++] = (uint8_t)c;
+	}
+	sk_serial_refill_locked(s);
+	sk_serial_unlock_and_tell(s);
+	return n;
 }
 
 static void write_ier(struct sk_serial *s, uint8_t value)

@@ -629,6 +629,47 @@ static void garbage_changes_nothing(void **state)
 	sk_serial_destroy(fresh);
 }
 
+/* Another device's buffers go through the same rings, in order with the UART's own bytes. */
+static void whole_buffers_share_the_rings(void **state)
+{
+	static uint8_t big[SK_SERIAL_TX_RING_BYTES + 1];
+	struct rig *rig = *state;
+	struct sk_serial *s = rig->serial;
+	uint8_t buf[64];
+	size_t sent, n;
+
+	out(s, DATA, 'a');
+	assert_int_equal(sk_serial_guest_put(s, "bcd", 3), 3);
+	out(s, DATA, 'e');
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 5);
+	assert_memory_equal(buf, "abcde", 5);
+	/* What THRE promises is left: room for a FIFO. */
+	for (sent = 0; (n = sk_serial_guest_put(s, big, sizeof(big))); sent += n)
+		;
+	assert_true(sent > 0);
+	if (in(s, LSR) & 0x20) {
+		struct sk_serial_counters c;
+
+		for (int i = 0; i < SK_SERIAL_FIFO_BYTES; i++)
+			out(s, DATA, 'x');
+		sk_serial_counters(s, &c);
+		assert_int_equal(c.tx_dropped_bytes, 0);
+	}
+	while (sk_serial_tx_take(s, buf, sizeof(buf)))
+		;
+	/* Input: the FIFO's first, then the ring's; breaks are passed over. */
+	out(s, FCR, 0x01);
+	assert_int_equal(sk_serial_rx_put(s, "1234567890", 10), 10);
+	assert_int_equal(sk_serial_rx_break(s), 0);
+	assert_int_equal(sk_serial_rx_put(s, "abcdefghijklm", 13), 13);
+	assert_int_equal(in(s, DATA), '1');
+	assert_int_equal(sk_serial_guest_take(s, buf, 5), 5);
+	assert_memory_equal(buf, "23456", 5);
+	assert_int_equal(sk_serial_guest_take(s, buf, sizeof(buf)), 17);
+	assert_memory_equal(buf, "7890abcdefghijklm", 17);
+	assert_int_equal(sk_serial_guest_take(s, buf, sizeof(buf)), 0);
+}
+
 /* Two vCPUs and a host thread at once; TSan looks on, and no byte may be lost. */
 struct race {
 	struct sk_serial *s;
@@ -710,6 +751,7 @@ int main(void)
 		TEST(wide_and_hostile_accesses),
 		TEST(state_moves_to_another_device),
 		TEST(garbage_changes_nothing),
+		TEST(whole_buffers_share_the_rings),
 		TEST(vcpus_and_host_race),
 	};
 

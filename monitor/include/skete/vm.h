@@ -181,6 +181,11 @@ SK_API int sk_vm_stop(struct sk_vm *vm) SK_MUST_CHECK;
 SK_API int sk_vm_console_fd(const struct sk_vm *vm);
 SK_API size_t sk_vm_console_read(struct sk_vm *vm, void *buf, size_t len);
 SK_API size_t sk_vm_console_write(struct sk_vm *vm, const void *buf, size_t len);
+/*
+ * No more will be written. A guest that uses the console port (<skete/abi/console.h>) comes to the
+ * end of its input; for one that uses the 16550 nothing happens, because a line has no end.
+ */
+SK_API void sk_vm_console_write_end(struct sk_vm *vm);
 
 /*
  * The network device number @index, from 0. set_limits holds in each direction from now on, also

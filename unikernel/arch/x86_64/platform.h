@@ -12,6 +12,8 @@
 
 struct cpu;
 
+#define CONSOLE_END (-2) /* and nothing will come any more */
+
 struct platform {
 	/* Wait for an interrupt, unless one is pending. Masked; on the idle thread. */
 	void (*halt)(void);
@@ -37,7 +39,7 @@ struct platform {
 
 	void (*console_init)(void);
 	void (*console_write)(const char *data, size_t bytes);
-	int (*console_byte)(void); /* the next byte of the input, or -1: none yet */
+	int (*console_byte)(void); /* the next byte of the input; -1: none yet; CONSOLE_END */
 
 	void (*power_off)(int status) __attribute__((noreturn));
 };

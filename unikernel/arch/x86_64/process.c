@@ -28,7 +28,6 @@
 
 #define WRITE_MAX      65536
 #define INPUT_BYTES    4096
-#define END_OF_INPUT   4 /* Ctrl-D: what the end of the input is to the console */
 #define ARCH_X86_64    0xc000003e
 #define SI_ARCH_OFFSET 28 /* of si_arch in siginfo_t, which musl does not name */
 
@@ -335,7 +334,7 @@ static int read_byte(void)
 	if (at < end)
 		byte = (uint8_t)input[at++];
 	else if (at_end)
-		byte = END_OF_INPUT;
+		byte = CONSOLE_END;
 	spin_unlock(&lock, before);
 	return byte;
 }

@@ -96,6 +96,15 @@ size_t sk_serial_tx_take(struct sk_serial *serial, void *buf, size_t len_bytes);
  */
 size_t sk_serial_rx_put(struct sk_serial *serial, const void *buf, size_t len_bytes);
 
+/*
+ * The guest's end by whole buffers, for another device that shares this console: put sends up to
+ * @len_bytes as if the guest had written them to THR, take gives up to @len_bytes of what waits to
+ * be read from RBR, whether RTS is on or not; both return how many. put leaves what THRE promises:
+ * room for a whole FIFO. Breaks are passed over.
+ */
+size_t sk_serial_guest_put(struct sk_serial *serial, const void *buf, size_t len_bytes);
+size_t sk_serial_guest_take(struct sk_serial *serial, void *buf, size_t len_bytes);
+
 /* Queues a break condition (Linux: SysRq). -EAGAIN: no room, as for rx_put. */
 int sk_serial_rx_break(struct sk_serial *serial) SK_MUST_CHECK;
 

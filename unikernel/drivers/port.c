@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/*
+ * The console port of Skete's monitor: a buffer for each request, by way of memory whose physical
+ * address is known. Nothing waits in the host: when it takes less, this side tries again later.
+ */
+#include <skete/abi/console.h>
+
+#include "../arch/x86_64/cpu.h"
+#include "../arch/x86_64/platform.h"
+#include "../kernel/boot.h"
+#include "../kernel/kernel.h"
+#include "../kernel/thread.h"
+#include "../mm/mm.h"
+#include "vm.h"
+
+#define BUFFER_BYTES 4096
+#define WAIT_MIN_NS  100000ull
+#define WAIT_MAX_NS  5000000ull
+#define TRIES_MAX    100000 /* by who may not sleep */
+
+struct buffer {
+	struct sk_console_request request;
+	char data[BUFFER_BYTES];
+} __attribute__((aligned(32)));
+
+static struct buffer output, input;
+static uint32_t output_lock, input_lock, input_at, input_end;
+static struct cpu *volatile writer; /* who holds output_lock */
+
+int port_is_there(void)
+{
+	return (uint32_t)request(REQ_IN, SK_CONSOLE_PORT, 4, 0, 0) == SK_CONSOLE_ID;
+}
+
+/* The image lies in memory as it was linked. Returns how many bytes were moved. */
+static uint32_t perform(struct buffer *buffer, uint32_t operation, uint32_t bytes)
+{
+	buffer->request.buffer_gpa = (uint64_t)buffer->data - boot.bias;
+	buffer->request.len_bytes = bytes;
+	buffer->request.operation = operation;
+	buffer->request.done_bytes = 0;
+	buffer->request.status = 0;
+	request(REQ_OUT, SK_CONSOLE_PORT,
+		((uint64_t)&buffer->request - boot.bias) >> SK_CONSOLE_ADDRESS_SHIFT, 4, 0);
+	return buffer->request.done_bytes;
+}
+
+/* A copy under the lock must not find a page missing that is nobody's: then it faults here. */
+static void touch(const char *data, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += PAGE_SIZE)
+		(void)*(const volatile char *)(data + at);
+	(void)*(const volatile char *)(data + bytes - 1);
+}
+
+void port_write(const char *data, size_t bytes)
+{
+	uint64_t wait = WAIT_MIN_NS;
+	int tries = 0;
+
+	while (bytes && tries < TRIES_MAX) {
+		uint32_t n = bytes < BUFFER_BYTES ? (uint32_t)bytes : BUFFER_BYTES, before, done;
+		int may_sleep = !is_masked();
+
+		touch(data, n);
+		before = mask();
+		if (writer != this_cpu()) /* else it is a report about this very function */
+			spin_lock(&output_lock);
+		writer = this_cpu();
+		memcpy(output.data, data, n);
+		done = perform(&output, SK_CONSOLE_WRITE, n);
+		writer = NULL;
+		spin_unlock(&output_lock, before);
+		data += done;
+		bytes -= done;
+		if (done) {
+			wait = WAIT_MIN_NS;
+			tries = 0;
+			continue;
+		}
+		if (output.request.status & SK_CONSOLE_BAD)
+			return;
+		if (may_sleep) {
+			sched_sleep(clock_ns() + wait);
+			wait = wait * 2 < WAIT_MAX_NS ? wait * 2 : WAIT_MAX_NS;
+		} else {
+			tries++;
+		}
+	}
+}
+
+int port_byte(void)
+{
+	uint32_t before = spin_lock(&input_lock);
+	int byte = -1;
+
+	if (input_at == input_end) {
+		input_at = 0;
+		input_end = perform(&input, SK_CONSOLE_READ, BUFFER_BYTES);
+	}
+	if (input_at < input_end)
+		byte = (uint8_t)input.data[input_at++];
+	else if (input.request.status & SK_CONSOLE_END)
+		byte = CONSOLE_END;
+	spin_unlock(&input_lock, before);
+	return byte;
+}
