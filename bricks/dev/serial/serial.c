@@ -13,8 +13,8 @@
  * Without a pace of the line, a driver would find THR empty again each time that it has filled the
  * FIFO, and while another CPU of the guest keeps it supplied it would never leave its interrupt
  * handler: Linux calls that a soft lockup. So the THRE interrupt, though not LSR.THRE, waits until
- * the host has taken what was sent. A host that takes it late gives credit for a whole ring at a
- * time: it should not get 16 bytes for each of its visits.
+ * the host has taken what was sent. A host that takes it late should not get 16 bytes for each of
+ * its visits: it gives credit for what a line of a megabaud could have sent meanwhile.
  */
 #include "serial_internal.h"
 

@@ -5,7 +5,7 @@
 #include "serial_internal.h"
 
 #define STATE_VERSION 1
-#define SLOW_HOST_NS  10000000 /* who lets the guest wait for so long gives credit */
+#define NS_PER_CHAR   10000 /* at a megabaud */
 
 static int check_ring(size_t *len, size_t dflt, const char *what, struct sk_error *err)
 {
@@ -84,8 +84,7 @@ static void release_thre_locked(struct sk_serial *s)
 	s->tx_credit = 0;
 	if (!s->is_thre_held)
 		return;
-	if (sk_serial_now_ns(s) - s->held_since_ns >= SLOW_HOST_NS)
-		s->tx_credit = s->tx.cap;
+	s->tx_credit = SK_MIN((sk_serial_now_ns(s) - s->held_since_ns) / NS_PER_CHAR, s->tx.cap);
 	s->is_thre_held = false;
 	s->regs.is_thr_empty = false; /* it becomes empty now */
 }

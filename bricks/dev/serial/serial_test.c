@@ -252,7 +252,7 @@ static void a_prompt_host_paces_the_interrupt(void **state)
 		assert_int_equal(in(s, LSR), THRE_TEMT);
 		assert_int_equal(in(s, IIR), 0xc1);
 		assert_int_equal(edges(rig), 0);
-		rig->now_ns += 9999999;
+		rig->now_ns += 9999;
 		assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 16);
 		assert_int_equal(edges(rig), 1);
 	}
@@ -280,7 +280,7 @@ static void a_late_host_gets_a_ring_full(void **state)
 	for (int round = 0; round < 10; round++) {
 		size_t n;
 
-		rig->now_ns += 10000000;
+		rig->now_ns += 1000000;
 		n = sk_serial_tx_take(s, buf, sizeof(buf));
 		assert_int_equal(n, round ? 64 : 16);
 		assert_int_equal(handle_interrupt(s), 4);
@@ -547,6 +547,25 @@ static int restore(struct sk_serial *s, const uint8_t *buf, size_t len)
 	return sk_serial_restore(s, &r, &err);
 }
 
+/* 330 us are 33 characters: with those of the load that uses them up, 48. */
+static void in_between_time_is_credit(void **state)
+{
+	struct rig *rig = *state;
+	struct sk_serial *s = rig->serial;
+	uint8_t buf[64];
+
+	out(s, FCR, 0x01);
+	out(s, IER, 0x02);
+	assert_int_equal(handle_interrupt(s), 4);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 64);
+	assert_int_equal(handle_interrupt(s), 1);
+	for (int round = 0; round < 10; round++) {
+		rig->now_ns += 330000;
+		assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), round ? 48 : 16);
+		assert_int_equal(handle_interrupt(s), 3);
+	}
+}
+
 static void an_interrupt_that_waits_is_saved(void **state)
 {
 	struct rig *rig = *state;
@@ -740,6 +759,7 @@ int main(void)
 		TEST(a_slow_host_pushes_back),
 		TEST(a_prompt_host_paces_the_interrupt),
 		TEST(a_late_host_gets_a_ring_full),
+		TEST(in_between_time_is_credit),
 		TEST(an_interrupt_that_waits_is_saved),
 		TEST(a_flood_is_bounded_and_counted),
 		TEST(receive_with_trigger_and_timeout),

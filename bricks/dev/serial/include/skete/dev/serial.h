@@ -12,10 +12,10 @@
  * its trigger level reports the character time-out at once. When the transmit ring has no room for
  * a whole FIFO (16 bytes), LSR.THRE and LSR.TEMT stay clear until the host takes bytes; a driver
  * that respects them loses nothing, what another writes beyond the ring is dropped and counted. The
- * THRE interrupt paces the guest: to a host that takes bytes promptly it comes when they are taken,
- * so that a driver leaves its interrupt handler; a host that takes them 10 ms late or more gets a
- * ring full at a time.
- * The interrupt is edge-triggered (ISA) and, as in QEMU, not gated by OUT2.
+ * THRE interrupt paces the guest: it comes when the host takes what was sent, so that a driver
+ * leaves its interrupt handler. To a host that was slow to come the guest may then send more, as
+ * much as at a megabaud would have left meanwhile. The interrupt is edge-triggered (ISA) and, as in
+ * QEMU, not gated by OUT2.
  *
  * Threading class: internally locked; the register ops come from any vCPU thread, the host side
  * from any thread. One mutex guards everything: it is held for a few dozen instructions or one
