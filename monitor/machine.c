@@ -10,7 +10,7 @@
  *          pci.c
  * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
  *          pm, exit and conport at the ports of their headers
- * GSIs:    4 serial · 5 power button · 16-23 virtio-mmio
+ * GSIs:    4 serial · 5 power button · 8 rtc · 16-23 virtio-mmio
  */
 #include "vm_internal.h"
 
@@ -176,15 +176,21 @@ static int create_i8042(struct machine *m, struct sk_error *err)
 static int create_rtc(struct machine *m, const struct sk_vm_config *c, struct sk_error *err)
 {
 	uint64_t low_bytes = SK_MIN(c->memory_bytes, SK_GMEM_X86_HOLE_START);
-	const struct sk_rtc_config config = {
-		.irq_fd = -1,
+	struct sk_rtc_config config = {
+		.timer_changed = rtc_timer_changed,
+		.ctx = &m->rtc_timer,
 		.ram_below_4g_bytes = low_bytes,
 		.ram_above_4g_bytes = c->memory_bytes - low_bytes,
 	};
-	int ret = sk_rtc_create(&m->rtc, &config, err);
+	int ret = create_irq(m, &m->rtc_irq_fd, SK_RTC_IRQ, "real-time clock", err);
 
 	if (ret)
 		return ret;
+	config.irq_fd = m->rtc_irq_fd;
+	ret = sk_rtc_create(&m->rtc, &config, err);
+	if (ret)
+		return ret;
+	m->rtc_timer.rtc = m->rtc;
 	return sk_bus_add(m->pio, SK_RTC_PORT, SK_RTC_PORTS, &sk_rtc_ops, m->rtc, "rtc", err);
 }
 
@@ -409,7 +415,8 @@ int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
 		return sk_error_set(err, -ENOMEM, "no memory for a virtual machine");
 	m->vm = vm;
 	pthread_mutex_init(&m->routes_lock, NULL);
-	m->serial_irq_fd = m->power_button_irq_fd = -1;
+	rtc_timer_init(&m->rtc_timer, vm->config.log);
+	m->serial_irq_fd = m->rtc_irq_fd = m->power_button_irq_fd = -1;
 	ret = build(m, vm, err);
 	if (ret) {
 		machine_destroy(m);
@@ -434,6 +441,7 @@ void machine_destroy(struct machine *m)
 	devices_destroy(m);
 	sk_exit_destroy(m->exit);
 	sk_pm_destroy(m->pm);
+	rtc_timer_fini(&m->rtc_timer);
 	sk_rtc_destroy(m->rtc);
 	sk_i8042_destroy(m->i8042);
 	sk_conport_destroy(m->conport);
@@ -444,6 +452,7 @@ void machine_destroy(struct machine *m)
 	sk_bus_destroy(m->pio);
 	sk_kvm_vm_destroy(m->kvm_vm);
 	sk_close(&m->power_button_irq_fd);
+	sk_close(&m->rtc_irq_fd);
 	sk_close(&m->serial_irq_fd);
 	sk_gmem_destroy(m->gm);
 	pthread_mutex_destroy(&m->routes_lock);

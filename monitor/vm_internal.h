@@ -12,6 +12,7 @@
  *   devices.c  the virtio devices' thread and transports; virtio.c is their list
  *   irqchip.c  where the interrupts of its devices go
  *   pci.c      the PCI bus and its place in the machine
+ *   rtc_timer.c  wakes the real-time clock for its interrupts
  *   console.c  the host's end of the serial port, which outlives a reboot
  *   report.c   what is said about a guest that crashed
  *
@@ -43,11 +44,12 @@
 
 #include "devices.h"
 
-#define VM_REPORT_MAX	    4096
-#define VM_KICK_SIGNAL	    SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
+#define VM_REPORT_MAX	      4096
+#define VM_KICK_SIGNAL	      SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
 /* Of a vCPU's thread. The deepest path is a reboot on CPU 0's, which loads the image: some 30 KiB.
  */
-#define VM_VCPU_STACK_BYTES (256 * SK_KIB)
+#define VM_VCPU_STACK_BYTES   (256 * SK_KIB)
+#define RTC_TIMER_STACK_BYTES (64 * SK_KIB)
 
 /* The host's end of the console. Internally locked; see console.c. */
 struct console {
@@ -57,6 +59,17 @@ struct console {
 	size_t carry_len, carry_pos;
 	int fd; /* eventfd; -1: the machine has no console */
 	atomic_bool is_input_over;
+};
+
+/* Calls sk_rtc_run() in time. Internally locked; see rtc_timer.c. */
+struct rtc_timer {
+	pthread_mutex_t
+		lock; /* protects what follows; may be held when the clock's lock is taken */
+	pthread_cond_t changed; /* any of it */
+	struct sk_rtc *rtc;	/* set once, before a vCPU runs */
+	const struct sk_log *log;
+	bool has_thread, has_failed, is_changed, is_stopping;
+	pthread_t thread;
 };
 
 /* What a machine is built of. Immutable while vCPUs run. */
@@ -74,10 +87,11 @@ struct machine {
 	struct sk_conport *conport;
 	struct sk_i8042 *i8042;
 	struct sk_rtc *rtc;
+	struct rtc_timer rtc_timer;
 	struct sk_pm *pm;
 	struct sk_exit *exit;
 	struct devices devices;
-	int serial_irq_fd, power_button_irq_fd;
+	int serial_irq_fd, rtc_irq_fd, power_button_irq_fd;
 	uint32_t nr_vcpus;
 	struct sk_kvm_vcpu *vcpus[SK_VM_MAX_CPUS];
 };
@@ -176,6 +190,11 @@ bool vm_park(struct sk_vm *vm, uint32_t index) SK_MUST_CHECK;
  */
 int vm_nets_copy(struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
 void vm_nets_free(struct sk_vm_config *config);
+/* rtc_timer.c: fini ends the thread, if there is one; then the clock may be destroyed. */
+void rtc_timer_init(struct rtc_timer *timer, const struct sk_log *log);
+void rtc_timer_fini(struct rtc_timer *timer);
+/* For the clock's callback: when it wants to be woken may have changed. */
+void rtc_timer_changed(void *timer);
 
 /* console.c */
 int console_init(struct console *console, bool is_present, struct sk_error *err) SK_MUST_CHECK;

@@ -2,20 +2,27 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /*
- * A guest that echoes lines of the serial port by interrupts: pin 4 of the IOAPIC, vector VECTOR
- * of the local APIC. Its command line says how, a letter for each line:
+ * A guest that lives on the interrupts of pins of the IOAPIC. Its command line is a list of letters.
+ * These echo a line of the serial port, pin 4:
  *
  *   I  the pin is programmed as edge-triggered    L  as level-triggered
  *   M  as I, but the character comes while the pin is masked, which is then unmasked
- *   X  ends with status 42 at the exact port
+ *
+ * These wait for interrupts of the real-time clock, pin 8, and then print themselves and a newline:
+ *
+ *   P  eight periodic ones, at 64 Hz    U  one update-ended    A  two alarms, at every second
+ *
+ * X ends with status 42 at the exact port.
  *
  * Entered by PVH in 32-bit mode; everything happens in 64-bit mode, because a partial KVM delivers
  * interrupts only there.
  */
 #define VECTOR	   0x24
+#define RTC_VECTOR 0x28
 #define IOREGSEL   0xfec00000
 #define IOWIN	   0xfec00010
 #define PIN_LOW	   (0x10 + 2 * 4)
+#define RTC_PIN	   (0x10 + 2 * 8)
 #define PIN_MASKED 0x10000
 #define PIN_LEVEL  0x8000
 
@@ -59,11 +66,11 @@ start64:
 	mov	%eax, %ss
 	mov	%esi, %r12d		/* the next letter */
 	mov	$on_serial, %eax
-	mov	%ax, idt + 16 * VECTOR
-	movw	$8, idt + 16 * VECTOR + 2
-	movw	$0x8e00, idt + 16 * VECTOR + 4
-	shr	$16, %eax
-	mov	%ax, idt + 16 * VECTOR + 6
+	mov	$idt + 16 * VECTOR, %edi
+	call	set_gate
+	mov	$on_rtc, %eax
+	mov	$idt + 16 * RTC_VECTOR, %edi
+	call	set_gate
 	lidt	idt_ptr
 	mov	$0xff, %al		/* no interrupt from the PICs, if there are any */
 	out	%al, $0x21
@@ -78,6 +85,10 @@ start64:
 	wrmsr
 	mov	$IOREGSEL, %r13d
 	mov	$IOWIN, %r14d
+	movl	$RTC_PIN + 1, (%r13)
+	movl	$0, (%r14)		/* to CPU 0 */
+	movl	$RTC_PIN, (%r13)
+	movl	$RTC_VECTOR, (%r14)
 	movl	$PIN_LOW + 1, (%r13)
 	movl	$0, (%r14)		/* to CPU 0 */
 	movl	$PIN_LOW, (%r13)	/* selected from here on */
@@ -91,6 +102,12 @@ next:	movzbl	(%r12), %eax
 	je	by_level
 	cmp	$'M', %al
 	je	late
+	cmp	$'P', %al
+	je	by_period
+	cmp	$'U', %al
+	je	by_update
+	cmp	$'A', %al
+	je	by_alarm
 	mov	$0x0e00, %edx
 	mov	$42, %eax
 	out	%eax, %dx
@@ -129,6 +146,58 @@ take_line:
 	out	%al, %dx
 	movl	$PIN_MASKED | VECTOR, (%r14)
 	jmp	next
+
+by_period:
+	movl	$8, nr_wanted
+	mov	$0x2a0a, %eax		/* register A: 32,768 Hz, of that 64 Hz */
+	call	rtc_set
+	mov	$0x420b, %eax		/* register B: PIE, 24 hours */
+	jmp	take_rtc
+by_update:
+	movl	$1, nr_wanted
+	mov	$0x120b, %eax		/* UIE */
+	jmp	take_rtc
+by_alarm:
+	movl	$2, nr_wanted
+	mov	$0xc001, %eax		/* seconds, minutes and hours of the alarm: any */
+	call	rtc_set
+	mov	$0xc003, %eax
+	call	rtc_set
+	mov	$0xc005, %eax
+	call	rtc_set
+	mov	$0x220b, %eax		/* AIE */
+take_rtc:
+	call	rtc_set
+1:	cmpl	$0, nr_wanted
+	jle	2f
+	sti
+	hlt
+	cli
+	jmp	1b
+2:	mov	$0x020b, %eax		/* nothing any more */
+	call	rtc_set
+	mov	$0x3f8, %edx
+	mov	-1(%r12), %al		/* the letter */
+	out	%al, %dx
+	mov	$'\n', %al
+	out	%al, %dx
+	jmp	next
+
+/* AL: the register of the clock, AH: its value. */
+rtc_set:
+	out	%al, $0x70
+	mov	%ah, %al
+	out	%al, $0x71
+	ret
+
+/* EDI: the gate, EAX: the handler. */
+set_gate:
+	mov	%ax, (%rdi)
+	movw	$8, 2(%rdi)
+	movw	$0x8e00, 4(%rdi)
+	shr	$16, %eax
+	mov	%ax, 6(%rdi)
+	ret
 
 listen:	mov	$0x3fc, %edx		/* MCR: DTR, RTS and OUT2 */
 	mov	$0x0b, %al
@@ -171,6 +240,19 @@ on_serial:
 	pop	%rax
 	iretq
 
+/* Counts what register C says is an interrupt; reading it is the acknowledgement. */
+on_rtc:
+	push	%rax
+	push	%rcx
+	push	%rdx
+	mov	$0x0c, %al
+	out	%al, $0x70
+	in	$0x71, %al
+	test	$0x80, %al
+	jz	3b
+	decl	nr_wanted
+	jmp	3b
+
 	.data
 	.balign	8
 gdt:	.quad	0
@@ -180,9 +262,10 @@ gdt_ptr:
 	.word	23
 	.quad	gdt
 idt_ptr:
-	.word	16 * (VECTOR + 1) - 1
+	.word	16 * (RTC_VECTOR + 1) - 1
 	.quad	idt
 got_line: .long	0
+nr_wanted: .long 0
 
 	.bss
 	.balign	4096
@@ -190,7 +273,7 @@ pml4:	.skip	4096
 pdpt:	.skip	4096
 pd0:	.skip	4096
 pd3:	.skip	4096
-idt:	.skip	16 * (VECTOR + 1)
+idt:	.skip	16 * (RTC_VECTOR + 1)
 	.skip	1024
 	.balign	16
 stack_top:

@@ -465,6 +465,25 @@ static void masked_edges_are_not_lost(void **state)
 	expect_lines_by_interrupt("MMMLMIX");
 }
 
+/* Periodic, update-ended and alarm; the second round finds the thread that the first one started.
+ */
+static void the_clock_interrupts(void **state)
+{
+	struct sk_vm_config config;
+	struct sk_vm *vm;
+	char text[32];
+
+	(void)state;
+	configure(&config, "PUAPX");
+	config.kernel_path = pin;
+	assert_int_equal(sk_vm_create(&vm, &config, NULL), 0);
+	assert_int_equal(sk_vm_start(vm, NULL), 0);
+	assert_int_equal(read_console(vm, text, 8), 8);
+	assert_string_equal(text, "P\nU\nA\nP\n");
+	assert_int_equal(finish(vm).status, 42);
+	sk_vm_destroy(vm);
+}
+
 static void no_console_means_no_port(void **state)
 {
 	struct sk_vm_config config;
@@ -502,6 +521,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(calls_at_the_wrong_time_are_refused),
 		cmocka_unit_test(shorter_structures_of_older_callers_work),
 		cmocka_unit_test(several_cpus_stop_and_reboot_together),
+		cmocka_unit_test(the_clock_interrupts),
 		cmocka_unit_test(no_console_means_no_port),
 		cmocka_unit_test(interrupts_arrive),
 		cmocka_unit_test(level_interrupts_end),
