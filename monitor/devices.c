@@ -26,6 +26,9 @@ size_t devices_describe(const struct sk_vm_config *config, struct sk_acpi_device
 {
 	uint32_t nr = SK_MIN(devices_count(config), (uint32_t)DEVICES_MAX);
 
+	if (config->transport != SK_VM_TRANSPORT_MMIO)
+		return 0;
+
 	for (uint32_t i = 0; i < nr; i++)
 		out[i] = (struct sk_acpi_device){
 			.kind = SK_ACPI_VIRTIO_MMIO,
@@ -103,6 +106,42 @@ static int attach_mmio(struct machine *m, struct device_slot *slot, uint32_t ind
 			  slot->mmio, slot->kind->name, err);
 }
 
+/* Of any width: the address alone says which queue. */
+static struct sk_kvm_ioeventfd pci_doorbell(gpa_t gpa, int fd)
+{
+	return (struct sk_kvm_ioeventfd){.fd = fd, .address = gpa};
+}
+
+static int attach_pci_doorbell(void *ctx, gpa_t gpa, int fd)
+{
+	struct machine *m = ctx;
+	const struct sk_kvm_ioeventfd io = pci_doorbell(gpa, fd);
+
+	return sk_kvm_vm_attach_ioeventfd(m->kvm_vm, &io);
+}
+
+static void detach_pci_doorbell(void *ctx, gpa_t gpa, int fd)
+{
+	struct machine *m = ctx;
+	const struct sk_kvm_ioeventfd io = pci_doorbell(gpa, fd);
+
+	(void)!sk_kvm_vm_detach_ioeventfd(m->kvm_vm, &io);
+}
+
+static int attach_pci(struct machine *m, struct device_slot *slot, struct sk_error *err)
+{
+	const struct sk_virtio_pci_config config = {
+		.virtio = slot->virtio,
+		.pci = m->pci,
+		.name = slot->kind->name,
+		.attach_doorbell = attach_pci_doorbell,
+		.detach_doorbell = detach_pci_doorbell,
+		.ctx = m,
+	};
+
+	return sk_virtio_pci_create(&slot->pci, &config, err);
+}
+
 static int create_device(struct machine *m, struct sk_vm *vm, const struct device_kind *kind,
 			 uint32_t index, struct sk_error *err)
 {
@@ -115,7 +154,7 @@ static int create_device(struct machine *m, struct sk_vm *vm, const struct devic
 	slot->kind = kind;
 	slot->index = index;
 	m->devices.nr_slots++;
-	return attach_mmio(m, slot, nr, err);
+	return m->pci ? attach_pci(m, slot, err) : attach_mmio(m, slot, nr, err);
 }
 
 int devices_create(struct machine *m, struct sk_vm *vm, struct sk_error *err)
@@ -148,6 +187,7 @@ static void take_down(struct devices *d)
 		struct device_slot *slot = &d->slots[i];
 
 		sk_virtio_halt(slot->virtio);
+		sk_virtio_pci_destroy(slot->pci);
 		sk_virtio_mmio_destroy(slot->mmio);
 		if (!slot->kind->outlives_loop)
 			slot->kind->destroy(slot->dev);

@@ -21,6 +21,7 @@
 #include <skete/loop.h>
 #include <skete/virtio.h>
 #include <skete/virtio/mmio.h>
+#include <skete/virtio/pci.h>
 
 struct machine;
 struct sk_vm;
@@ -57,7 +58,8 @@ struct device_slot {
 	uint32_t index; /* among its kind */
 	void *dev;
 	struct sk_virtio *virtio;
-	struct sk_virtio_mmio *mmio;
+	struct sk_virtio_mmio *mmio; /* one of them, the other is NULL */
+	struct sk_virtio_pci *pci;
 };
 
 struct devices {
@@ -81,7 +83,7 @@ extern const size_t nr_device_kinds;
 
 /* How many devices @config asks for. */
 uint32_t devices_count(const struct sk_vm_config *config);
-/* Describes them for the DSDT in @out (room for DEVICES_MAX); returns how many. */
+/* Describes those of the MMIO transport in @out (room for DEVICES_MAX); returns how many. */
 size_t devices_describe(const struct sk_vm_config *config, struct sk_acpi_device *out);
 
 /*

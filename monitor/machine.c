@@ -233,6 +233,7 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 	};
 	size_t nr_devices = c->has_console ? 1 : 0;
 	struct sk_acpi_pci pci;
+	const bool has_pci = pci_describe(m, &pci);
 	const struct sk_acpi_config config = {
 		.nr_cpus = c->cpus,
 		/* KVM wires its PIT to pin 0 of the IOAPIC: there is nothing to override. */
@@ -248,10 +249,9 @@ static int write_acpi(struct machine *m, const struct sk_vm_config *c,
 		.tables_end = RESET_VECTOR_GPA,
 		.devices = devices,
 		.nr_devices = nr_devices + devices_describe(c, devices + nr_devices),
-		.pci = &pci,
+		.pci = has_pci ? &pci : NULL,
 	};
 
-	pci_describe(m, &pci);
 	return sk_acpi_build(m->gm, &config, result, err);
 }
 
@@ -264,6 +264,7 @@ static int load_kernel(struct machine *m, const struct sk_vm *vm, const struct s
 		[SK_VM_BOOT_LINUX64] = SK_LOADER_LINUX64,
 		[SK_VM_BOOT_MULTIBOOT] = SK_LOADER_MULTIBOOT,
 	};
+	/* The last one only in a machine with PCI. */
 	const struct sk_loader_reserved reserved[] = {
 		{acpi->rsdp_gpa, acpi->len_bytes, SK_LOADER_MEMORY_ACPI},
 		pci_reserved,
@@ -277,7 +278,7 @@ static int load_kernel(struct machine *m, const struct sk_vm *vm, const struct s
 		.protocol = protocols[vm->config.boot],
 		.rsdp_gpa = acpi->rsdp_gpa,
 		.reserved = reserved,
-		.nr_reserved = SK_ARRAY_SIZE(reserved),
+		.nr_reserved = SK_ARRAY_SIZE(reserved) - !pci_is_wanted(&vm->config),
 		.is_fresh = true,
 	};
 
@@ -394,7 +395,7 @@ static int build(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	ret = devices_create(m, vm, err);
 	if (ret)
 		return ret;
-	ret = sk_pci_assign(m->pci, err);
+	ret = m->pci ? sk_pci_assign(m->pci, err) : 0;
 	if (ret)
 		return ret;
 	ret = create_vcpus(m, vm, err);
@@ -428,7 +429,8 @@ int machine_create(struct machine **out, struct sk_vm *vm, struct sk_error *err)
 
 uint64_t machine_unclaimed(const struct machine *m)
 {
-	return sk_bus_unclaimed(m->pio) + sk_bus_unclaimed(m->mmio) + sk_pci_unclaimed(m->pci);
+	return sk_bus_unclaimed(m->pio) + sk_bus_unclaimed(m->mmio) +
+	       (m->pci ? sk_pci_unclaimed(m->pci) : 0);
 }
 
 /* The mirror image of build(); every part may be missing. */

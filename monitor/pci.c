@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /*
- * The PCI bus of the machine: where it is, and what the guest is told of it.
+ * The PCI bus of the machine: where it is, and what the guest is told of it. A machine without
+ * devices for it has none.
  *
  *   0xc0000000  512 MiB  memory window; BARs of virtio devices are here, where every guest reaches
  *                        them
@@ -56,7 +57,12 @@ static struct sk_pci_window high_window(const struct machine *m)
 	return (struct sk_pci_window){start, SK_MIN(end - start, HIGH_WINDOW_BYTES)};
 }
 
-void pci_describe(const struct machine *m, struct sk_acpi_pci *acpi)
+bool pci_is_wanted(const struct sk_vm_config *config)
+{
+	return config->transport == SK_VM_TRANSPORT_PCI && devices_count(config) > 0;
+}
+
+bool pci_describe(const struct machine *m, struct sk_acpi_pci *acpi)
 {
 	struct sk_pci_window high = high_window(m);
 
@@ -67,6 +73,7 @@ void pci_describe(const struct machine *m, struct sk_acpi_pci *acpi)
 		.high_gpa = high.gpa,
 		.high_bytes = high.len_bytes,
 	};
+	return pci_is_wanted(&m->vm->config);
 }
 
 int pci_create(struct machine *m, const struct sk_log *log, struct sk_error *err)
@@ -81,7 +88,10 @@ int pci_create(struct machine *m, const struct sk_log *log, struct sk_error *err
 		.msi_ctx = m,
 		.log = log,
 	};
-	int ret = sk_pci_create(&m->pci, &config, err);
+	int ret;
 
+	if (!pci_is_wanted(&m->vm->config))
+		return 0;
+	ret = sk_pci_create(&m->pci, &config, err);
 	return ret ? ret : sk_pci_attach(m->pci, m->pio, m->mmio, err);
 }

@@ -138,7 +138,8 @@ static void configure(struct run *run, struct sk_vm_config *config)
 	config->has_reboot = o->has_reboot;
 	config->has_console = o->serial.kind != CLI_SERIAL_NONE;
 	config->log = &run->log;
-	config->transport = SK_VM_TRANSPORT_MMIO;
+	config->transport =
+		o->transport == CLI_TRANSPORT_PCI ? SK_VM_TRANSPORT_PCI : SK_VM_TRANSPORT_MMIO;
 	if (o->rng.nr) {
 		const struct cli_rng *rng = o->rng.items;
 

@@ -82,7 +82,7 @@ struct machine {
 	pthread_mutex_t routes_lock;
 	struct sk_kvm_routes routes; /* all of them; guarded by its lock */
 	uint32_t nr_msi_gsis;	     /* given to vectors so far */
-	struct sk_pci *pci;
+	struct sk_pci *pci;	     /* NULL: no PCI */
 	struct sk_serial *serial;
 	struct sk_conport *conport;
 	struct sk_i8042 *i8042;
@@ -163,11 +163,12 @@ extern const struct sk_pci_msi_ops irqchip_msi_ops;
 void irqchip_destroy(struct machine *m);
 
 /*
- * pci.c. describe needs the memory only: for the tables, which come first. create: the buses and
- * the irqchip exist; functions follow, and then sk_pci_assign().
+ * pci.c. describe returns if there is a bus, and needs the memory only: for the tables, which come
+ * first. create: the buses and the irqchip exist; functions follow, and then sk_pci_assign().
  */
+bool pci_is_wanted(const struct sk_vm_config *config);
 extern const struct sk_loader_reserved pci_reserved; /* ECAM, in the memory map */
-void pci_describe(const struct machine *m, struct sk_acpi_pci *acpi);
+bool pci_describe(const struct machine *m, struct sk_acpi_pci *acpi);
 int pci_create(struct machine *m, const struct sk_log *log, struct sk_error *err) SK_MUST_CHECK;
 
 /* vcpu.c: the main function of a vCPU's thread; @arg is a struct vcpu_thread. */

@@ -69,7 +69,7 @@ struct cli_records {
 	size_t nr;
 };
 
-enum cli_transport { CLI_TRANSPORT_MMIO };
+enum cli_transport { CLI_TRANSPORT_PCI, CLI_TRANSPORT_MMIO };
 
 struct cli_rng {
 	char *path; /* NULL: the host's own random numbers */

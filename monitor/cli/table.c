@@ -260,6 +260,7 @@ static const struct cli_option net_keys[] = {
 };
 
 static const struct cli_choice transport_words[] = {
+	[CLI_TRANSPORT_PCI] = {"pci", "functions of a PCI bus, with MSI-X"},
 	[CLI_TRANSPORT_MMIO] = {"mmio", "registers in memory, announced by ACPI"},
 };
 
@@ -458,7 +459,7 @@ const struct cli_option cli_options_table[] = {
 		.name = "transport",
 		IS_WORD(transport_words, transport),
 		.metavar = "KIND",
-		.init = CLI_TRANSPORT_MMIO,
+		.init = CLI_TRANSPORT_PCI,
 		.commands = ON(CLI_RUN),
 		.group = GROUP_DEVICES,
 		.brief = "How the guest finds its devices",

@@ -142,7 +142,7 @@ static void reset_starts_again_or_ends(void **state)
 	sk_vm_destroy(vm);
 }
 
-static void devices_live_as_long_as_the_machine(void **state)
+static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 {
 	const struct sk_vm_rng rng = {.bytes_per_s = 1000};
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
@@ -151,10 +151,10 @@ static void devices_live_as_long_as_the_machine(void **state)
 	struct sk_vm *vm = NULL;
 	char text[64];
 
-	(void)state;
 	/* Built and not started; then through pauses and reboots, to a stop while it is paused. */
 	configure(&config, "PR");
 	config.rng = &rng;
+	config.transport = transport;
 	for (int i = 0; i < 2; i++) {
 		if (sk_vm_create(&vm, &config, &err))
 			fail_msg("%s", err.message);
@@ -172,6 +172,18 @@ static void devices_live_as_long_as_the_machine(void **state)
 	sk_vm_get_stats(vm, &stats);
 	assert_true(stats.reboots > 0);
 	sk_vm_destroy(vm);
+}
+
+static void pci_devices_live_as_long_as_the_machine(void **state)
+{
+	(void)state;
+	devices_live_as_long_as_the_machine(SK_VM_TRANSPORT_PCI);
+}
+
+static void mmio_devices_live_as_long_as_the_machine(void **state)
+{
+	(void)state;
+	devices_live_as_long_as_the_machine(SK_VM_TRANSPORT_MMIO);
 }
 
 static void what_a_device_cannot_open_is_said(void **state)
@@ -510,7 +522,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(power_off_is_no_error),
 		cmocka_unit_test(triple_fault_is_reported_with_registers),
 		cmocka_unit_test(reset_starts_again_or_ends),
-		cmocka_unit_test(devices_live_as_long_as_the_machine),
+		cmocka_unit_test(pci_devices_live_as_long_as_the_machine),
+		cmocka_unit_test(mmio_devices_live_as_long_as_the_machine),
 		cmocka_unit_test(what_a_device_cannot_open_is_said),
 		cmocka_unit_test(stop_ends_spinning_and_halted_guests),
 		cmocka_unit_test(pause_stops_the_guest_and_resume_continues),

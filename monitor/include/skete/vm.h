@@ -43,7 +43,7 @@ enum sk_vm_pages {
 	SK_VM_PAGES_1G,
 };
 
-enum sk_vm_transport { SK_VM_TRANSPORT_MMIO };
+enum sk_vm_transport { SK_VM_TRANSPORT_PCI, SK_VM_TRANSPORT_MMIO };
 
 /* The entropy device: random bytes for the guest. */
 struct sk_vm_rng {
@@ -103,7 +103,7 @@ struct sk_vm_config {
 	const char *kvm_path;	  /* NULL: /dev/kvm */
 	const struct sk_log *log; /* NULL: silent; must live as long as the machine */
 
-	enum sk_vm_transport transport; /* of the virtio devices */
+	enum sk_vm_transport transport; /* of the virtio devices; default PCI */
 	const struct sk_vm_rng *rng;	/* NULL: no entropy device */
 	const struct sk_vm_net *nets;	/* nr_nets of them */
 	size_t nr_nets;
