@@ -221,6 +221,9 @@ static void *devices_main(void *arg)
 		return NULL;
 	/* Without its loop a vCPU that resets a device would wait for ever. */
 	BUG_ON(sk_loop_run(d->loop));
+	/* The post may have been seen before the poster has woken the loop by its descriptor. */
+	while (sem_wait(&d->may_end))
+		;
 	take_down(d);
 	return NULL;
 }
@@ -254,12 +257,13 @@ int devices_start(struct machine *m, struct sk_error *err)
 		return 0;
 	d->stop.run = stop;
 	sem_init(&d->is_bound, 0, 0);
+	sem_init(&d->may_end, 0, 0);
 	ret = start_thread(d);
 	sem_destroy(&d->is_bound);
-	if (ret)
-		return sk_error_set(err, ret, "cannot start the thread of the devices: %s",
-				    strerror(-ret));
-	return 0;
+	if (!ret)
+		return 0;
+	sem_destroy(&d->may_end);
+	return sk_error_set(err, ret, "cannot start the thread of the devices: %s", strerror(-ret));
 }
 
 void devices_destroy(struct machine *m)
@@ -270,7 +274,9 @@ void devices_destroy(struct machine *m)
 		return;
 	if (d->has_thread) {
 		sk_loop_post(d->loop, &d->stop);
+		sem_post(&d->may_end);
 		pthread_join(d->thread, NULL);
+		sem_destroy(&d->may_end);
 		d->has_thread = false;
 	} else {
 		take_down(d);

@@ -69,6 +69,7 @@ struct devices {
 	sem_t is_bound; /* or failed: bind_result */
 	int bind_result;
 	struct sk_loop_post stop;
+	sem_t may_end; /* who has posted stop is out of the loop */
 	uint32_t nr_slots;
 	struct device_slot slots[DEVICES_MAX];
 	int irq_fds[DEVICES_NR_GSIS]; /* -1: not used yet; slots with the same GSI share one */
