@@ -32,6 +32,6 @@ void port_write(const char *data, size_t bytes);
 int port_byte(void);
 
 /* power.c */
-_Noreturn void vm_power_off(int status);
+void vm_power_off(int status) __attribute__((noreturn));
 
 #endif

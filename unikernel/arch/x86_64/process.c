@@ -339,7 +339,7 @@ static int read_byte(void)
 	return byte;
 }
 
-static _Noreturn void exit_process(int status)
+__attribute__((noreturn)) static void exit_process(int status)
 {
 	for (;;)
 		process_call(SYS_exit_group, status & 0xff, 0, 0, 0, 0, 0);
