@@ -15,7 +15,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum slot { SLOT_EXIT, SLOT_SIGNAL, SLOT_CONSOLE, SLOT_IN, SLOT_OUT, NR_SLOTS };
+enum slot { SLOT_EXIT, SLOT_SIGNAL, SLOT_CONSOLE, SLOT_IN, SLOT_OUT, SLOT_TO, NR_SLOTS };
 
 static const char keys_help[] = "\r\nskete: Ctrl-A x  quit (takes the power away)\r\n"
 				"skete: Ctrl-A h  this help\r\n"
@@ -55,6 +55,11 @@ static int handle_signal(struct pump *p)
 	case SIGTSTP:
 		suspend(p);
 		return 0;
+	case SIGWINCH:
+		if (p->hvc && hvc_measure(p->hvc))
+			(void)!sk_vm_resize_virtio_console(p->vm, p->hvc->config.columns,
+							   p->hvc->config.rows);
+		return 0;
 	case SIGUSR1:
 		(void)!sk_vm_pause(p->vm);
 		return 0;
@@ -92,10 +97,23 @@ static void fetch_output(struct pump *p)
 		p->out_len = 0;
 }
 
+/* The virtio console's pipe, or -1: input is for the serial port. */
+static int to_fd(const struct pump *p)
+{
+	return p->hvc ? p->hvc->to_fd : -1;
+}
+
 static void send_input(struct pump *p)
 {
-	size_t n = sk_vm_console_write(p->vm, p->in, p->in_len);
+	size_t n = 0;
 
+	if (to_fd(p) >= 0) {
+		ssize_t written = write(to_fd(p), p->in, p->in_len);
+
+		n = written < 0 ? 0 : (size_t)written;
+	} else {
+		n = sk_vm_console_write(p->vm, p->in, p->in_len);
+	}
 	p->in_len -= n;
 	memmove(p->in, p->in + n, p->in_len);
 }
@@ -134,6 +152,7 @@ static int turn(struct pump *p, bool *has_ended, struct sk_error *err)
 				  .events = POLLIN},
 		[SLOT_IN] = {.fd = p->in_len || *has_ended ? -1 : p->in_fd, .events = POLLIN},
 		[SLOT_OUT] = {.fd = p->out_len ? p->out_fd : -1, .events = POLLOUT},
+		[SLOT_TO] = {.fd = p->in_len ? to_fd(p) : -1, .events = POLLOUT},
 	};
 	int ret;
 
@@ -148,7 +167,7 @@ static int turn(struct pump *p, bool *has_ended, struct sk_error *err)
 		*has_ended = true;
 	if (fds[SLOT_CONSOLE].revents || *has_ended)
 		fetch_output(p);
-	if (fds[SLOT_CONSOLE].revents && p->in_len)
+	if ((fds[SLOT_CONSOLE].revents || fds[SLOT_TO].revents) && p->in_len)
 		send_input(p);
 	if (fds[SLOT_OUT].revents) {
 		ret = write_output(p, err);

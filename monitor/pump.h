@@ -10,6 +10,7 @@
 
 #include <skete/vm.h>
 
+#include "hvc.h"
 #include "terminal.h"
 
 #define PUMP_BUFFER_BYTES (16 * 1024)
@@ -20,6 +21,7 @@ struct pump {
 	struct terminal *terminal; /* its keys mean something; NULL: input is just bytes */
 	int in_fd;		   /* -1: no input */
 	int out_fd;		   /* -1: output goes nowhere */
+	struct hvc *hvc;	   /* whose to_fd, if it has one, gets the input; may be NULL */
 	int signal_fd;		   /* signalfd(2) of the signals that are blocked */
 
 	/* private to pump.c */

@@ -17,6 +17,7 @@
 
 #include <skete/vm.h>
 
+#include "hvc.h"
 #include "process.h"
 #include "pump.h"
 #include "terminal.h"
@@ -27,6 +28,7 @@ struct run {
 	struct sk_log log;
 	struct sk_vm_rng rng;
 	struct run_nets *nets;
+	struct hvc hvc;
 	struct sk_vm *vm;
 	struct pump *pump;
 	char *cmdline;
@@ -146,6 +148,8 @@ static void configure(struct run *run, struct sk_vm_config *config)
 		run->rng = (struct sk_vm_rng){rng->path, rng->bytes_per_s};
 		config->rng = &run->rng;
 	}
+	if (o->console.kind != CLI_CONSOLE_NONE)
+		config->virtio_console = &run->hvc.config;
 }
 
 /*
@@ -201,6 +205,12 @@ static int open_pty(struct run *run, struct sk_error *err)
 	return 0;
 }
 
+static bool uses_stdin(const struct run *run)
+{
+	return run->options->serial.kind == CLI_SERIAL_STDIO ||
+	       run->options->console.kind == CLI_CONSOLE_STDIO;
+}
+
 static int open_console(struct run *run, struct sk_error *err)
 {
 	struct pump *p = run->pump;
@@ -209,10 +219,6 @@ static int open_console(struct run *run, struct sk_error *err)
 	switch (run->options->serial.kind) {
 	case CLI_SERIAL_STDIO:
 		p->out_fd = STDOUT_FILENO;
-		/* A terminal that is not ours to make raw is not ours to read, either. */
-		if (terminal_is_interactive(&run->terminal) || !isatty(STDIN_FILENO))
-			p->in_fd = STDIN_FILENO;
-		p->terminal = &run->terminal;
 		break;
 	case CLI_SERIAL_PTY:
 		ret = open_pty(run, err);
@@ -229,13 +235,19 @@ static int open_console(struct run *run, struct sk_error *err)
 	default:
 		break;
 	}
+	/* A terminal that is not ours to make raw is not ours to read, either. */
+	if (uses_stdin(run) && (terminal_is_interactive(&run->terminal) || !isatty(STDIN_FILENO)))
+		p->in_fd = STDIN_FILENO;
+	if (uses_stdin(run))
+		p->terminal = &run->terminal;
 	return ret;
 }
 
 /* Signals become readable; the vCPU threads, started later, inherit the blocked mask. */
 static int open_signals(struct run *run, struct sk_error *err)
 {
-	static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2};
+	static const int handled[] = {SIGINT,  SIGTERM, SIGHUP,	 SIGQUIT,
+				      SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 	struct sigaction old;
 	sigset_t set;
 
@@ -346,6 +358,22 @@ static int run_machine(struct run *run)
 	return status;
 }
 
+static int open_hvc(struct run *run, struct sk_error *err)
+{
+	const struct cli_options *o = run->options;
+	char message[128];
+	int ret;
+
+	if (o->console.kind == CLI_CONSOLE_STDIO && o->serial.kind == CLI_SERIAL_PTY)
+		return sk_error_set(err, -EINVAL,
+				    "--console stdio and --serial pty do not go together: input "
+				    "has one way only; make one of them none or a file");
+	ret = hvc_open(&run->hvc, &o->console, message, sizeof(message), err);
+	if (!ret && *message)
+		say(&run->terminal, message);
+	return ret;
+}
+
 static int run_with_pump(struct run *run)
 {
 	struct sk_vm_config config;
@@ -353,9 +381,7 @@ static int run_with_pump(struct run *run)
 	int status;
 
 	/* Before any thread: it may fork. */
-	status = run->options->serial.kind == CLI_SERIAL_STDIO
-			 ? terminal_init(&run->terminal, STDIN_FILENO, &err)
-			 : 0;
+	status = uses_stdin(run) ? terminal_init(&run->terminal, STDIN_FILENO, &err) : 0;
 	if (status || open_signals(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	if (build_cmdline(run->options, &run->cmdline, &err))
@@ -364,14 +390,19 @@ static int run_with_pump(struct run *run)
 		(void)sk_error_set(&err, -ENOTSUP, "--disk: this build has no disks yet");
 		return fail(run, CLI_EXIT_FAILED, &err);
 	}
+	if (open_hvc(run, &err))
+		return fail(run, CLI_EXIT_FAILED, &err);
 	configure(run, &config);
 	if (run_nets_configure(&run->nets, run->options, &config, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	status = sk_vm_create(&run->vm, &config, &err);
 	if (status)
 		return fail(run, status == -ENOEXEC ? CLI_EXIT_CANNOT_RUN : CLI_EXIT_FAILED, &err);
-	*run->pump = (struct pump){
-		.vm = run->vm, .in_fd = -1, .out_fd = -1, .signal_fd = run->signal_fd};
+	*run->pump = (struct pump){.vm = run->vm,
+				   .in_fd = -1,
+				   .out_fd = -1,
+				   .signal_fd = run->signal_fd,
+				   .hvc = &run->hvc};
 	status = run_machine(run);
 	sk_vm_destroy(run->vm);
 	return status;
@@ -399,6 +430,7 @@ int run_command(const struct cli_options *options)
 	};
 	int status;
 
+	hvc_init(&run.hvc);
 	init_log(&run);
 	status = check_image(&run);
 	if (!status && options->isolation == CLI_ISOLATION_PROCESS)
@@ -414,6 +446,7 @@ int run_command(const struct cli_options *options)
 	status = run_with_pump(&run);
 	terminal_fini(&run.terminal);
 out:
+	hvc_close(&run.hvc);
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
 	run_nets_free(run.nets);

@@ -7,6 +7,7 @@
  */
 #include "vm_internal.h"
 
+#include <skete/dev/console.h>
 #include <skete/dev/rng.h>
 
 static uint32_t count_rng(const struct sk_vm_config *c)
@@ -42,9 +43,62 @@ static void destroy_rng(void *dev)
 
 static const struct device_kind rng_kind = {"rng", count_rng, create_rng, destroy_rng};
 
+static uint32_t count_console(const struct sk_vm_config *c)
+{
+	return c->virtio_console ? 1 : 0;
+}
+
+static int create_console(struct machine *m, struct sk_vm *vm, uint32_t index, void **dev,
+			  struct sk_virtio **virtio, struct sk_error *err)
+{
+	const struct sk_vm_virtio_console *from = vm->config.virtio_console;
+	const struct sk_console_port port = {
+		.is_console = true, .in_fd = from->in_fd, .out_fd = from->out_fd};
+	const struct sk_console_config config = {
+		.gm = m->gm,
+		.loop = m->devices.loop,
+		.ports = &port,
+		.nr_ports = 1,
+		.columns = from->columns,
+		.rows = from->rows,
+		.log = vm->config.log,
+	};
+	struct sk_console *console;
+	int ret = sk_console_create(&console, &config, err);
+
+	(void)index;
+	if (ret)
+		return ret;
+	*dev = console;
+	*virtio = sk_console_virtio(console);
+	return 0;
+}
+
+static void destroy_console(void *dev)
+{
+	sk_console_destroy(dev);
+}
+
+static const struct device_kind console_kind = {"console", count_console, create_console,
+						destroy_console};
+
+int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns, uint16_t rows)
+{
+	struct sk_console *console = NULL;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->phase == VM_RUNNING || vm->phase == VM_PAUSED)
+		console = devices_find(vm->machine, console_kind.name, 0);
+	if (console)
+		sk_console_resize(console, columns, rows);
+	pthread_mutex_unlock(&vm->lock);
+	return console ? 0 : -EINVAL;
+}
+
 const struct device_kind *const device_kinds[] = {
 	&net_kind,
 	&rng_kind,
+	&console_kind,
 };
 
 const size_t nr_device_kinds = SK_ARRAY_SIZE(device_kinds);

@@ -90,6 +90,16 @@ static void free_rng(const struct sk_vm_rng *rng)
 	free_const(rng);
 }
 
+/* @len_bytes of plain values. */
+static const void *copy_plain(const void *from, size_t len_bytes)
+{
+	void *to = from ? malloc(len_bytes) : NULL;
+
+	if (to)
+		memcpy(to, from, len_bytes);
+	return to;
+}
+
 int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, struct sk_error *err)
 {
 	const size_t smallest = offsetof(struct sk_vm_config, initrd_path);
@@ -107,6 +117,8 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->kvm_path = copy_string(to->kvm_path);
 	to->rng = copy_rng(to->rng);
 	return vm_nets_copy(to, err);
+	to->virtio_console = copy_plain(to->virtio_console, sizeof(*to->virtio_console));
+	return 0;
 }
 
 void vm_config_fini(struct sk_vm_config *c)
@@ -117,4 +129,5 @@ void vm_config_fini(struct sk_vm_config *c)
 	free_const(c->kvm_path);
 	free_rng(c->rng);
 	vm_nets_free(c);
+	free_const(c->virtio_console);
 }

@@ -46,6 +46,7 @@ enum cli_backing { CLI_BACKING_ANON, CLI_BACKING_MEMFD };
 enum cli_isolation { CLI_ISOLATION_VM, CLI_ISOLATION_PROCESS };
 enum cli_serial { CLI_SERIAL_STDIO, CLI_SERIAL_NONE, CLI_SERIAL_PTY, CLI_SERIAL_FILE };
 enum cli_disk_format { CLI_DISK_AUTO, CLI_DISK_RAW, CLI_DISK_QCOW2 };
+enum cli_console { CLI_CONSOLE_NONE, CLI_CONSOLE_STDIO, CLI_CONSOLE_PTY, CLI_CONSOLE_FILE };
 enum cli_shell { CLI_SHELL_BASH, CLI_SHELL_ZSH, CLI_SHELL_FISH };
 
 /* A word of a fixed set, or a path: @kind is one past the last word then, and @path is set. */
@@ -133,7 +134,8 @@ struct cli_options {
 	unsigned int transport;	 /* enum cli_transport */
 
 	/* run: the console */
-	struct cli_target serial; /* enum cli_serial */
+	struct cli_target serial;  /* enum cli_serial */
+	struct cli_target console; /* enum cli_console */
 
 	/* the program */
 	char *config;

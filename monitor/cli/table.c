@@ -264,6 +264,12 @@ static const struct cli_choice transport_words[] = {
 	[CLI_TRANSPORT_MMIO] = {"mmio", "registers in memory, announced by ACPI"},
 };
 
+static const struct cli_choice console_words[] = {
+	[CLI_CONSOLE_NONE] = {"none", "no such console"},
+	[CLI_CONSOLE_STDIO] = {"stdio", "standard input and output"},
+	[CLI_CONSOLE_PTY] = {"pty", "a new pseudo-terminal, whose name is printed"},
+};
+
 static const struct cli_choice shell_words[] = {
 	[CLI_SHELL_BASH] = {"bash", NULL},
 	[CLI_SHELL_ZSH] = {"zsh", NULL},
@@ -476,6 +482,18 @@ const struct cli_option cli_options_table[] = {
 			"A file collects what the guest writes. A file that is called like one of the "
 			"words is written ./none, for example. On a terminal, Ctrl-A x quits and "
 			"Ctrl-A h shows what else there is.",
+	},
+	{
+		.name = "console",
+		IS_WORD_OR_PATH(console_words, console),
+		.metavar = "WHERE",
+		.init = CLI_CONSOLE_NONE,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_CONSOLE,
+		.brief = "The guest's virtio console (hvc0)",
+		.detail =
+			"With stdio it takes the input, and what the serial port says is shown as "
+			"well unless --serial says otherwise. A file collects what the guest writes.",
 	},
 	{
 		.name = "shell",

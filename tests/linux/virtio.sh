@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Skete authors
 #
-# Virtio devices as Linux sees them, over each transport: random bytes; modules unloaded and loaded
-# again under load; pause and continue under load. Ten rounds of that with VIRTIO_ROUNDS=10.
+# Virtio devices as Linux sees them, over each transport: random bytes; the console both ways; modules
+# unloaded and loaded again under load; pause and continue under load. Ten rounds of that with
+# VIRTIO_ROUNDS=10.
 set -euo pipefail
 . tests/linux/lib.sh
 
@@ -13,10 +14,10 @@ dmesg -c >/dev/null
 dmesg -n 1
 driver=virtio_$TRANSPORT
 load() {
-	modprobe "$driver" && modprobe virtio-rng
+	modprobe "$driver" && modprobe virtio-rng && modprobe virtio_console
 }
 unload() {
-	rmmod virtio_rng && rmmod "$driver"
+	rmmod virtio_console && rmmod virtio_rng && rmmod "$driver"
 }
 # Reads until told not to; what is read is gone, as is the device at times.
 reader() {
@@ -29,9 +30,14 @@ echo "seen: devices $(cat /sys/bus/virtio/devices/*/device | tr '\n' ' ')"
 echo "seen: features $(head -c 64 /sys/bus/virtio/devices/virtio0/features)"
 echo "seen: rng $(cat /sys/class/misc/hw_random/rng_current)"
 dd if=/dev/hwrng of=/tmp/a bs=4096 count=16 2>/dev/null
+for i in 1 2 3 4; do hexdump -C /tmp/a; done | head -c 200000 >/tmp/random.txt
 echo "seen: bytes $(wc -c </tmp/a) $(gzip -c /tmp/a | wc -c)"
 grep -q virtio /proc/interrupts && echo "seen: interrupts"
 reader &
+# hvc0 speaks for itself: what it is told it says again, in a file of its own outside.
+stty -F /dev/hvc0 raw -echo
+head -c 200000 /tmp/random.txt >/dev/hvc0
+md5sum </tmp/random.txt | sed 's/^/seen: sum /'
 echo "seen: ready"
 while read -r what; do
 	case $what in
@@ -41,6 +47,7 @@ while read -r what; do
 		echo "seen: again $(head -c 64 /dev/hwrng | wc -c)"
 		;;
 	more) echo "seen: more $(head -c 65536 /dev/hwrng | wc -c)" ;;
+	hvc) echo "from hvc0 to hvc0" >/dev/hvc0 && echo "seen: hvc" ;;
 	off) break ;;
 	esac
 done
@@ -53,17 +60,22 @@ tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" \
 
 # check_transport NAME
 check_transport() {
-	local transport=$1 count size packed
+	local transport=$1 count size packed sum
 	guest_start "$SKETE" run --kernel "$LINUX_ELF" --initrd "$WORK/initrd" --memory 256M --cpus 2 \
-		--no-reboot --transport "$transport" --rng \
+		--no-reboot --transport "$transport" --rng --console "$WORK/hvc0" \
 		--cmdline "console=ttyS0 quiet TRANSPORT=$transport"
 	guest_wait_for 120 1 '^seen: ready' || problem "it does not come up"
-	[ "$(seen devices)" = '0x0004 ' ] || problem "the guest sees the devices $(seen devices)"
+	[ "$(seen devices)" = '0x0004 0x0003 ' ] || problem "the guest sees the devices $(seen devices)"
 	[ "$(seen rng)" = virtio_rng.0 ] || problem "the random numbers come from $(seen rng)"
 	read -r size packed < <(seen bytes) || true
 	[ "${size:-0}" -eq 65536 ] || problem "${size:-0} bytes were read instead of 65536"
 	[ "${packed:-0}" -gt 65000 ] || problem "the bytes are not random: gzip makes ${packed:-0} of them"
 	verdict "$transport: random bytes"
+
+	read -r sum _ < <(md5sum "$WORK/hvc0")
+	[ "$(stat -c %s "$WORK/hvc0")" -eq 200000 ] || problem "$(stat -c %s "$WORK/hvc0") bytes came instead of 200000"
+	[ "$sum" = "$(seen sum | cut -d' ' -f1)" ] || problem "the bytes are others: $sum, $(seen sum)"
+	verdict "$transport: 200,000 bytes through hvc0"
 
 	for ((count = 1; count <= rounds; count++)); do
 		guest_tell again
@@ -80,6 +92,11 @@ check_transport() {
 		guest_wait_for 60 "$count" '^seen: more 65536' || { problem "round $count: no answer" && break; }
 	done
 	verdict "$transport: paused and continued $rounds times under load"
+
+	guest_tell hvc
+	guest_wait_for 60 1 '^seen: hvc' || problem "no answer"
+	[ "$(tail -n 1 "$WORK/hvc0")" = 'from hvc0 to hvc0' ] || problem "hvc0 does not work any more"
+	verdict "$transport: the console after all that"
 
 	guest_tell off
 	guest_end 60

@@ -76,6 +76,12 @@ struct sk_vm_net {
 	bool has_host_loopback; /* USER: the guest reaches the host's 127.0.0.1 at 10.0.2.2 */
 };
 
+/* The virtio console: descriptors of any kind, borrowed until the machine is destroyed. */
+struct sk_vm_virtio_console {
+	int in_fd, out_fd;	/* -1: no input, or output to nowhere */
+	uint16_t columns, rows; /* of the terminal; 0: unknown */
+};
+
 #define SK_VM_MAX_CPUS	       64
 #define SK_VM_MIN_MEMORY_BYTES SK_MIB
 
@@ -107,6 +113,7 @@ struct sk_vm_config {
 	const struct sk_vm_rng *rng;	/* NULL: no entropy device */
 	const struct sk_vm_net *nets;	/* nr_nets of them */
 	size_t nr_nets;
+	const struct sk_vm_virtio_console *virtio_console; /* NULL: none */
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
@@ -206,6 +213,10 @@ struct sk_vm_net_stats {
 
 SK_API int sk_vm_net_get_stats(struct sk_vm *vm, uint32_t index,
 			       struct sk_vm_net_stats *stats) SK_MUST_CHECK;
+
+/* The terminal of the virtio console has another size. -EINVAL: not running, or no such console. */
+SK_API int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns,
+				       uint16_t rows) SK_MUST_CHECK;
 
 /* Facts for reports and benchmarks. */
 struct sk_vm_stats {
