@@ -60,6 +60,7 @@ int sk_pci_fn_create(struct sk_pci_fn **out, struct sk_pci *pci,
 	fill_header(fn, config);
 	pthread_mutex_lock(&pci->lock);
 	pci->slots[slot] = fn;
+	pci->end_slot = SK_MAX(pci->end_slot, slot + 1);
 	pthread_mutex_unlock(&pci->lock);
 	*out = fn;
 	return 0;

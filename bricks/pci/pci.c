@@ -100,7 +100,7 @@ static struct decoder *find(struct sk_pci *pci, uint64_t gpa, unsigned size_byte
 {
 	struct decoder *d = &pci->decoders[0][0];
 
-	for (unsigned i = 0; i < SK_PCI_NR_SLOTS * SK_PCI_NR_BARS; i++, d++) {
+	for (unsigned i = 0; i < pci->end_slot * SK_PCI_NR_BARS; i++, d++) {
 		uint64_t base;
 
 		if (!d->size_bytes)

@@ -92,6 +92,7 @@ struct sk_pci {
 	pthread_mutex_t lock;			  /* protects what follows and all spaces */
 	uint32_t address;			  /* port 0xcf8 */
 	struct sk_pci_fn *slots[SK_PCI_NR_SLOTS]; /* immutable once the guest runs */
+	unsigned end_slot; /* behind the highest that was ever taken; likewise */
 
 	/* written with the lock held, read without one */
 	struct decoder decoders[SK_PCI_NR_SLOTS][SK_PCI_NR_BARS];
