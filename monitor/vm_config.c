@@ -116,9 +116,8 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->cmdline = copy_string(to->cmdline ? to->cmdline : "");
 	to->kvm_path = copy_string(to->kvm_path);
 	to->rng = copy_rng(to->rng);
-	return vm_nets_copy(to, err);
 	to->virtio_console = copy_plain(to->virtio_console, sizeof(*to->virtio_console));
-	return 0;
+	return vm_nets_copy(to, err);
 }
 
 void vm_config_fini(struct sk_vm_config *c)
