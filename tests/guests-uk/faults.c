@@ -44,7 +44,7 @@ static int refused(void)
 	bad |= mmap(text, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		    0) != MAP_FAILED;
 	bad |= munmap(text, 4096) == 0;
-	bad |= mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 3, 0) != MAP_FAILED || errno != ENODEV;
+	bad |= mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 3, 0) != MAP_FAILED || errno != EBADF;
 	puts(bad ? "FAILED" : "all refused");
 	return bad;
 }

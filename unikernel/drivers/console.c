@@ -70,16 +70,31 @@ void console_write(const char *data, size_t bytes)
 	platform->console_write(data, bytes);
 }
 
+static int at_end, ahead = -1; /* a byte that console_ready() has taken */
+
+static int next_byte(void)
+{
+	int c = __atomic_exchange_n(&ahead, -1, __ATOMIC_RELAXED);
+
+	return c >= 0 ? c : platform->console_byte();
+}
+
+int console_ready(void)
+{
+	if (!at_end && ahead < 0)
+		ahead = platform->console_byte();
+	return at_end || ahead >= 0;
+}
+
 long console_read(char *data, size_t bytes)
 {
 	uint64_t wait = POLL_MIN;
-	static int at_end;
 	size_t n = 0;
 
 	if (at_end || !bytes)
 		return 0;
 	while (n < bytes) {
-		int c = platform->console_byte();
+		int c = next_byte();
 
 		if (c >= 0) {
 			if (c == END_OF_FILE) {
@@ -96,7 +111,7 @@ long console_read(char *data, size_t bytes)
 		if (n || at_end)
 			break;
 		if (signal_waiting(this_thread()))
-			return -EINTR;
+			return signal_restart(-RESTART_UNLESS_HANDLED);
 		sched_sleep(clock_ns() + wait);
 		wait = wait * 2 < POLL_MAX ? wait * 2 : POLL_MAX;
 	}

@@ -47,3 +47,13 @@ int initrd_open(struct cpio *cpio)
 	cpio->archive = direct_map(boot.initrd);
 	return gunzip_is_gzip(cpio->archive, cpio->bytes) ? unpack(cpio) : 0;
 }
+
+void initrd_close(const struct cpio *cpio)
+{
+	if (!cpio->bytes)
+		return;
+	if (cpio->archive == direct_map(boot.initrd))
+		mm_give(boot.initrd, boot.initrd_bytes);
+	else
+		mm_unmap((uint64_t)cpio->archive, cpio->bytes);
+}

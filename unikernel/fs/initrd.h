@@ -10,10 +10,12 @@
 #include "cpio.h"
 
 /*
- * Set *cpio to the whole archive, unpacked; it stays in memory, where it is, to the end. 0 bytes
+ * Set *cpio to the whole archive, unpacked; it stays where it is until initrd_close(). 0 bytes
  * when there is no RAM disk. Returns 0, -EINVAL for a damaged gzip file, -ENOMEM or -ENOSPC when it
  * does not fit into memory. The archive itself is checked by cpio_next().
  */
 int initrd_open(struct cpio *cpio);
+/* The archive is not needed any longer: its memory becomes free. */
+void initrd_close(const struct cpio *cpio);
 
 #endif

@@ -19,6 +19,9 @@ struct timer;
 #define NS_PER_SEC 1000000000ull
 
 /* kernel/main.c */
+extern struct program {
+	char **argv, **envp; /* as they were handed to main() */
+} program;
 _Noreturn void kernel_main(void);
 _Noreturn void ap_main(struct cpu *cpu);
 
@@ -26,6 +29,8 @@ _Noreturn void ap_main(struct cpu *cpu);
 void console_write(const char *data, size_t bytes);
 /* Read at least one byte; blocks. 0 is the end of the input (Ctrl-D). -EINTR after a signal. */
 long console_read(char *data, size_t bytes);
+/* Is there input, or its end? */
+int console_ready(void);
 /* printf with %s %c %d %u %x %lx %p and widths, straight to the console. For reports. */
 void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "../arch/x86_64/platform.h"
+#include "../fs/mount.h"
 #include "../mm/mm.h"
 #include "../sys/sys.h"
 #include "../sys/trace.h"
@@ -33,6 +34,8 @@ _Noreturn void program_start(long *stack);
 
 extern uint64_t xsave_bytes;
 uint64_t xsave_bytes;
+
+struct program program;
 
 static char first_stack[16384] __attribute__((aligned(16)));
 static char first_fault_stack[8192] __attribute__((aligned(16)));
@@ -133,8 +136,23 @@ static uint64_t build_vector(uint64_t top)
 	return sp;
 }
 
+static void name_thread(const char *path)
+{
+	const char *name = path;
+	struct thread *self = this_thread();
+
+	for (; *path; path++)
+		if (*path == '/')
+			name = path + 1;
+	for (uint32_t i = 0; i < sizeof(self->name) - 1 && name[i]; i++)
+		self->name[i] = name[i];
+}
+
 void program_start(long *stack)
 {
+	program.argv = (char **)(stack + 1);
+	program.envp = program.argv + stack[0] + 1;
+	name_thread(program.argv[0]);
 	__libc_start_main(main, (int)stack[0], (char **)(stack + 1), NULL, NULL, NULL);
 	__builtin_unreachable();
 }
@@ -197,7 +215,7 @@ static uint64_t xsave_size(void)
 void kernel_main(void)
 {
 	struct cpu *cpu = &cpus[0];
-	struct thread *program, *idle;
+	struct thread *first, *idle;
 
 	set_gs(cpu);
 	cpu->self = cpu;
@@ -211,12 +229,13 @@ void kernel_main(void)
 	mm_init();
 	platform->clock_init();
 	platform->init_cpu(cpu);
-	program = first_thread();
+	mount_all();
+	first = first_thread();
 	idle = thread_alloc();
 	if (!idle)
 		fatal("too little memory");
 	sched_init_cpu(cpu, idle);
-	sched_start(program);
+	sched_start(first);
 	start_cpus();
 	sched_idle();
 }

@@ -12,13 +12,14 @@
 static void wake_thread(struct waiter *waiter, uint32_t events)
 {
 	(void)events;
-	__atomic_store_n(&waiter->fired, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(waiter->fires, 1, __ATOMIC_RELEASE);
 	sched_wake(waiter->thread);
 }
 
 void wait_init(struct waiter *waiter)
 {
-	*waiter = (struct waiter){.notify = wake_thread, .thread = this_thread()};
+	*waiter = (struct waiter){
+		.notify = wake_thread, .thread = this_thread(), .fires = &waiter->fired};
 }
 
 void wait_add(struct wait_queue *queue, struct waiter *waiter)

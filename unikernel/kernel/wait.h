@@ -23,9 +23,11 @@ struct waiter {
 	struct waiter *next, **prev_next; /* under the queue's lock; prev_next NULL: not queued */
 	/* Masked, under the queue's lock; `events` are those of poll(2), 0: not said. */
 	void (*notify)(struct waiter *waiter, uint32_t events);
-	struct thread *thread;	 /* of a sleeper */
-	volatile uint32_t fired; /* of a sleeper: it has been told */
-	uint32_t is_exclusive;	 /* enough for one wait_wake_one() */
+	struct thread *thread;	  /* of a sleeper */
+	volatile uint32_t fired;  /* of a sleeper: it has been told */
+	volatile uint32_t *fires; /* what is set when it is told: its own, or another one's */
+	uint32_t is_exclusive;	  /* enough for one wait_wake_one() */
+	void *owner;		  /* whose it is, for its function */
 };
 
 /* All zero: an empty queue. */

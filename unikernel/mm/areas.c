@@ -77,13 +77,20 @@ static void move_tail(uint32_t from, int by)
 	mm.count += (uint32_t)by;
 }
 
-/* Insert an area where nothing is, joining it with equal neighbours. */
-static void insert(uint64_t start, uint64_t end, uint64_t prot)
+/* Are they one area, the second right behind the first? Those of files stay apart. */
+static int joins(const struct area *a, const struct area *b)
 {
+	return a->end == b->start && a->prot == b->prot && !a->inode && !b->inode;
+}
+
+/* Insert an area where nothing is, joining it with equal neighbours. */
+static void insert_area(const struct area *new)
+{
+	uint64_t start = new->start, end = new->end;
 	uint32_t i = find(start);
 	struct area *a = mm.areas;
-	int joins_left = i > 0 && a[i - 1].end == start && a[i - 1].prot == prot;
-	int joins_right = i < mm.count && a[i].start == end && a[i].prot == prot;
+	int joins_left = i > 0 && joins(&a[i - 1], new);
+	int joins_right = i < mm.count && joins(new, &a[i]);
 
 	if (joins_left && joins_right) {
 		a[i - 1].end = a[i].end;
@@ -94,8 +101,15 @@ static void insert(uint64_t start, uint64_t end, uint64_t prot)
 		a[i].start = start;
 	} else {
 		move_tail(i, 1);
-		a[i] = (struct area){start, end, prot};
+		a[i] = *new;
+		if (new->inode)
+			files_mapped(new);
 	}
+}
+
+static void insert(uint64_t start, uint64_t end, uint64_t prot)
+{
+	insert_area(&(struct area){.start = start, .end = end, .prot = prot});
 }
 
 static void split_at(uint64_t address)
@@ -107,6 +121,10 @@ static void split_at(uint64_t address)
 	move_tail((uint32_t)(a - mm.areas), 1);
 	a[0].end = address;
 	a[1].start = address;
+	if (a[1].inode) {
+		a[1].index += (address - a[0].start) / PAGE_SIZE;
+		files_mapped(&a[1]);
+	}
 }
 
 /* Room for the two areas that any one operation can add. */
@@ -148,7 +166,8 @@ static void remove_areas(uint64_t start, uint64_t end)
 	split_at(end);
 	first = find(start);
 	for (last = first; last < mm.count && mm.areas[last].end <= end; last++)
-		;
+		if (mm.areas[last].inode)
+			files_unmapped(&mm.areas[last]);
 	if (last > first)
 		move_tail(last, (int)first - (int)last);
 }
@@ -170,6 +189,12 @@ static long do_map(struct mm_call *c)
 		if (!start)
 			return -ENOMEM;
 	}
+	if (c->inode) {
+		/* What is left over there must not be taken for the file's. */
+		leftovers_evict(start, start + c->bytes);
+		insert_area(&(struct area){start, start + c->bytes, c->prot, c->inode, c->index});
+		return (long)start;
+	}
 	insert(start, start + c->bytes, c->prot);
 	leftovers_adopt(start, start + c->bytes, c->prot);
 	return (long)start;
@@ -184,8 +209,21 @@ static long do_unmap(struct mm_call *c)
 	return 0;
 }
 
+/* The pages of shared files stay the files'. */
+static void forget_shared(uint64_t start, uint64_t end)
+{
+	for (uint32_t i = find(start); i < mm.count && mm.areas[i].start < end; i++) {
+		const struct area *a = &mm.areas[i];
+
+		if (a->inode && a->prot & AREA_SHARED)
+			pages_forget(a->start > start ? a->start : start,
+				     a->end < end ? a->end : end);
+	}
+}
+
 static long do_discard(struct mm_call *c)
 {
+	forget_shared(c->start, c->start + c->bytes);
 	pages_remove(c->start, c->start + c->bytes);
 	pages_flush();
 	return 0;
@@ -210,10 +248,17 @@ static long do_protect(struct mm_call *c)
 	last = first;
 	first = find(c->start);
 	for (uint32_t i = first; i < last; i++)
-		mm.areas[i].prot = c->prot | (mm.areas[i].prot & AREA_STACK);
-	c->prot = mm.areas[first].prot;
-	remove_areas(c->start, end);
-	insert(c->start, end, c->prot);
+		if (mm.areas[i].prot & AREA_NO_WRITE && c->prot & PROT_WRITE)
+			return -EACCES;
+	for (uint32_t i = first; i < last; i++)
+		mm.areas[i].prot =
+			c->prot | (mm.areas[i].prot & (AREA_STACK | AREA_SHARED | AREA_NO_WRITE));
+	/* Backwards, so that numbers stay true: every area with the one behind it. */
+	for (uint32_t i = last < mm.count ? last : mm.count - 1; i >= first && i > 0; i--)
+		if (joins(&mm.areas[i - 1], &mm.areas[i])) {
+			mm.areas[i - 1].end = mm.areas[i].end;
+			move_tail(i + 1, -1);
+		}
 	leftovers_adopt(c->start, end, c->prot);
 	/* Of a reservation a part became accessible; the rest is its guard. */
 	leftovers_evict(whole.start, c->start < whole.end ? c->start : whole.end);
@@ -235,6 +280,10 @@ static long do_extend(struct mm_call *c)
 	    (i + 1 < mm.count && mm.areas[i + 1].start < c->start + c->new_bytes))
 		return -ENOMEM;
 	a->end = c->start + c->new_bytes;
+	if (a->inode) {
+		leftovers_evict(c->start + c->bytes, a->end);
+		return 0;
+	}
 	leftovers_adopt(c->start + c->bytes, a->end, a->prot);
 	return 0;
 }
@@ -286,6 +335,7 @@ static long run(long (*function)(struct mm_call *), struct mm_call *call)
 	long result = call_on_cpu_stack(locked, &l);
 
 	unmask(before);
+	files_release();
 	return result;
 }
 
@@ -303,6 +353,76 @@ long mm_map(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed)
 	if (c.bytes < bytes || c.bytes > 1ull << 38)
 		return -ENOMEM;
 	return run(do_map, &c);
+}
+
+long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct inode *inode,
+		 uint64_t index)
+{
+	struct mm_call c = {.start = hint,
+			    .bytes = round_up(bytes),
+			    .prot = prot,
+			    .fixed = fixed,
+			    .inode = inode,
+			    .index = index};
+
+	if (!bytes || hint % PAGE_SIZE)
+		return -EINVAL;
+	if (c.bytes < bytes || c.bytes > 1ull << 38)
+		return -ENOMEM;
+	return run(do_map, &c);
+}
+
+static long do_unmap_file(struct mm_call *c)
+{
+	for (uint32_t i = 0; i < mm.count; i++) {
+		const struct area *a = &mm.areas[i];
+		uint64_t pages = (a->end - a->start) / PAGE_SIZE, first, last;
+
+		if (a->inode != c->inode || c->index >= a->index + pages ||
+		    c->index_end <= a->index)
+			continue;
+		first = c->index > a->index ? c->index - a->index : 0;
+		last = c->index_end < a->index + pages ? c->index_end - a->index : pages;
+		if (a->prot & AREA_SHARED)
+			pages_forget(a->start + first * PAGE_SIZE, a->start + last * PAGE_SIZE);
+		else
+			pages_remove(a->start + first * PAGE_SIZE, a->start + last * PAGE_SIZE);
+		pages_flush();
+	}
+	return 0;
+}
+
+void mm_unmap_file(struct inode *inode, uint64_t from, uint64_t to)
+{
+	struct mm_call c = {.inode = inode, .index = from, .index_end = to};
+
+	(void)run(do_unmap_file, &c);
+}
+
+static long do_next(struct mm_call *c)
+{
+	uint32_t i = find(c->start);
+
+	if (i == mm.count)
+		return 0;
+	*(struct mm_area *)c->inode = (struct mm_area){
+		.start = mm.areas[i].start,
+		.end = mm.areas[i].end,
+		.prot = mm.areas[i].prot,
+		.index = mm.areas[i].index,
+		.is_shared = !!(mm.areas[i].prot & AREA_SHARED),
+		.is_file = mm.areas[i].inode != NULL,
+		.is_heap = mm.areas[i].end <= mm.break_start + BREAK_ROOM,
+	};
+	return 1;
+}
+
+int mm_area_next(uint64_t at, struct mm_area *out)
+{
+	struct mm_call c = {.start = at, .inode = (struct inode *)out};
+
+	memset(out, 0, sizeof(*out)); /* now it is backed */
+	return (int)run(do_next, &c);
 }
 
 static int bad_range(uint64_t start, uint64_t bytes)
@@ -371,10 +491,15 @@ long mm_remap(uint64_t old, uint64_t old_bytes, uint64_t bytes, int may_move)
 		return (long)old;
 	if (!may_move)
 		return -ENOMEM;
-	moved = mm_map(0, bytes, prot, 0);
+	if (area->inode)
+		moved = mm_map_file(0, bytes, prot, 0, area->inode,
+				    area->index + (old - area->start) / PAGE_SIZE);
+	else
+		moved = mm_map(0, bytes, prot, 0);
 	if (moved < 0)
 		return moved;
-	memcpy((void *)moved, (const void *)old, c.bytes);
+	if (!(prot & AREA_SHARED))
+		memcpy((void *)moved, (const void *)old, c.bytes);
 	mm_unmap(old, old_bytes);
 	return moved;
 }

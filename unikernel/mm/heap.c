@@ -73,6 +73,11 @@ void *heap_page(int is_zeroed)
 	return is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : direct_map(pa);
 }
 
+void *heap_page_for_data(int is_zeroed)
+{
+	return frames_free_count > frames_total / 64 + 64 ? heap_page(is_zeroed) : NULL;
+}
+
 void heap_page_free(void *page)
 {
 	if (page)

@@ -17,6 +17,8 @@ void heap_free(void *object, size_t bytes);
 
 /* One page, zeroed or not; its frame. 0 or NULL without memory. */
 void *heap_page(int is_zeroed);
+/* The same for the data of files, which leave some memory to the rest. */
+void *heap_page_for_data(int is_zeroed);
 void heap_page_free(void *page);
 
 #endif

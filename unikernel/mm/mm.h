@@ -14,15 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE_SIZE  4096ull
-#define HUGE_SIZE  0x200000ull
+#define PAGE_SIZE     4096ull
+#define HUGE_SIZE     0x200000ull
 
-#define AREA_GUARD 8  /* in struct area's prot: never accessible, told apart in reports */
-#define AREA_STACK 16 /* filled from the top down, a page at a time */
+#define AREA_GUARD    8	 /* in struct area's prot: never accessible, told apart in reports */
+#define AREA_STACK    16 /* filled from the top down, a page at a time */
+#define AREA_SHARED   32 /* of a file: its own pages, not copies */
+#define AREA_NO_WRITE 64 /* of a file that was opened for reading only */
+
+struct inode;
 
 struct area {
 	uint64_t start, end;
-	uint64_t prot; /* PROT_*, AREA_* */
+	uint64_t prot;	     /* PROT_*, AREA_* */
+	struct inode *inode; /* the file whose pages they are, or NULL */
+	uint64_t index;	     /* the file's page at `start` */
 };
 
 /* frames.c: physical addresses; 0 when there is none left. Under the mm lock. */
@@ -47,6 +53,17 @@ int mm_is_short(const struct area *area, uint64_t error);
 int mm_present(uint64_t va); /* can be read without a fault */
 int mm_writable(uint64_t va);
 long mm_map(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed);
+/* The same for a file, from its page `index` on; prot with AREA_SHARED and AREA_NO_WRITE. */
+long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct inode *inode,
+		 uint64_t index);
+/* Pages [from, to) of the file go away: take them out of all mappings. Not masked. */
+void mm_unmap_file(struct inode *inode, uint64_t from, uint64_t to);
+/* The first area that ends behind `at`, copied. 0 if there is none. */
+struct mm_area {
+	uint64_t start, end, prot, index;
+	int is_shared, is_file, is_heap;
+};
+int mm_area_next(uint64_t at, struct mm_area *out);
 long mm_unmap(uint64_t start, uint64_t bytes);
 long mm_protect(uint64_t start, uint64_t bytes, uint64_t prot);
 long mm_discard(uint64_t start, uint64_t bytes); /* MADV_DONTNEED */

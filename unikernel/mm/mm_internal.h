@@ -15,16 +15,32 @@ extern struct mm {
 	uint32_t count, room;
 	uint64_t bottom, top; /* where mmap looks for room */
 	uint64_t break_start, break_end;
+	struct inode *unmapped; /* whose last mapping went: references to give back, see files.c */
 } mm;
 
 struct mm_call {
 	uint64_t start, bytes, new_bytes, prot;
 	int fixed;
+	struct inode *inode;
+	uint64_t index, index_end;
 };
 
 /* Unmap whatever is mapped there; pages_flush() then flushes all TLBs and frees the frames. */
 void pages_remove(uint64_t start, uint64_t end);
 void pages_flush(void);
+/* Unmap pages whose frames belong to somebody else, and flush all TLBs. */
+void pages_forget(uint64_t start, uint64_t end);
+/* Map one page where nothing is. 0, or negative: there is something, or no table. */
+long pages_insert(uint64_t va, uint64_t pa, uint64_t prot);
+
+/* files.c: an area of a file comes or goes. */
+void files_mapped(const struct area *area);
+void files_unmapped(const struct area *area);
+/* Give back what files_unmapped() has collected; not under the lock. */
+void files_release(void);
+/* A missing page of a file's area. Under the lock, which is open meanwhile. As mm_fault(); *held is
+ * a reference for the caller to put without the lock. */
+int files_fill(const struct area *area, uint64_t address, struct inode **held);
 
 /*
  * leftovers.c: what a small munmap() leaves mapped for a while, because the next mmap() likely

@@ -10,6 +10,7 @@
 #include "../arch/x86_64/cpu.h"
 #include "../arch/x86_64/platform.h"
 #include "../arch/x86_64/shim.h"
+#include "../fs/inode.h"
 #include "../kernel/boot.h"
 #include "../kernel/kernel.h"
 #include "mm_internal.h"
@@ -119,6 +120,28 @@ void pages_remove(uint64_t start, uint64_t end)
 		}
 		remove_small(va, next, table_of(entry));
 	}
+}
+
+void pages_forget(uint64_t start, uint64_t end)
+{
+	int any = 0;
+	uint64_t next;
+
+	for (uint64_t va = start; va < end; va = next) {
+		uint64_t entry = entry_2m(va);
+
+		next = (va + HUGE_SIZE) & -HUGE_SIZE;
+		if (next > end)
+			next = end;
+		if (!entry)
+			continue;
+		platform->pages(va, 0, (next - va) / PAGE_SIZE, PAGES_UNMAP);
+		any = 1;
+	}
+	if (!any)
+		return;
+	platform->flush();
+	platform->flush_others();
 }
 
 static uint64_t page_flags(uint64_t prot)
@@ -248,6 +271,15 @@ static int fill(const struct area *area, uint64_t address)
 	return result == -ENOMEM || result == -EPERM ? -ENOMEM : 0;
 }
 
+long pages_insert(uint64_t va, uint64_t pa, uint64_t prot)
+{
+	uint64_t entry = entry_2m(va);
+
+	if (entry && (entry & PTE_PS || table_of(entry)[va >> 12 & 511]))
+		return -EEXIST;
+	return platform->pages(va, pa, 1, page_flags(prot));
+}
+
 /* Does the entry that maps `va` now allow the access? Then only this CPU's TLB was behind. */
 static int allowed(uint64_t va, uint64_t error)
 {
@@ -279,6 +311,7 @@ int mm_writable(uint64_t va)
 
 int mm_fault(uint64_t address, uint64_t error)
 {
+	struct inode *held = NULL;
 	const struct area *area;
 	int result = -EFAULT;
 
@@ -296,8 +329,10 @@ int mm_fault(uint64_t address, uint64_t error)
 	} else if (error & 1) {
 		result = -EFAULT;
 	} else {
-		result = fill(area, address);
+		result = area->inode ? files_fill(area, address, &held) : fill(area, address);
 	}
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	if (held)
+		inode_put(held);
 	return result;
 }

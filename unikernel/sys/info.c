@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* System calls about the machine, and randomness. */
 #include <errno.h>
-#include <sys/resource.h>
 
 #include "../kernel/kernel.h"
 #include "../mm/mm.h"
@@ -17,11 +16,33 @@ long sys_unknown(long number)
 	return -ENOSYS;
 }
 
+static char host_name[65] = "skete", domain_name[65] = "(none)";
+
+static long set_name(char *name, const char *to, size_t bytes)
+{
+	if (bytes > 64)
+		return -EINVAL;
+	memset(name, 0, 65);
+	memcpy(name, to, bytes);
+	return 0;
+}
+
+long sys_sethostname(const char *name, size_t bytes)
+{
+	return set_name(host_name, name, bytes);
+}
+
+long sys_setdomainname(const char *name, size_t bytes)
+{
+	return set_name(domain_name, name, bytes);
+}
+
 long sys_uname(struct utsname *name)
 {
 	memset(name, 0, sizeof(*name));
 	memcpy(name->sysname, "Skete", 6);
-	memcpy(name->nodename, "skete", 6);
+	memcpy(name->nodename, host_name, sizeof(host_name));
+	memcpy(name->domainname, domain_name, sizeof(domain_name));
 	memcpy(name->release, "6.1.0-skete", 12); /* programs compare it with Linux's versions */
 	memcpy(name->version, "unikernel", 10);
 	memcpy(name->machine, "x86_64", 7);
@@ -46,19 +67,4 @@ long sys_getrandom(void *out, size_t bytes, unsigned int flags)
 		return -EINVAL;
 	error = random_bytes(out, bytes);
 	return error ? error : (long)bytes;
-}
-
-long sys_prlimit64(int pid, int what, const struct rlimit *set, struct rlimit *old)
-{
-	if ((pid != 0 && pid != 1) || what < 0 || what > 15)
-		return -EINVAL;
-	if (set)
-		return -EPERM;
-	if (old) {
-		old->rlim_cur = what == RLIMIT_STACK  ? 8 << 20
-				: what == RLIMIT_CORE ? 0
-						      : RLIM_INFINITY;
-		old->rlim_max = what == RLIMIT_CORE ? 0 : RLIM_INFINITY;
-	}
-	return 0;
 }

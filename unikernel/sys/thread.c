@@ -169,26 +169,6 @@ long sys_getppid(void)
 	return 0;
 }
 
-long sys_getuid(void)
-{
-	return 0;
-}
-
-long sys_geteuid(void)
-{
-	return 0;
-}
-
-long sys_getgid(void)
-{
-	return 0;
-}
-
-long sys_getegid(void)
-{
-	return 0;
-}
-
 long sys_getcpu(unsigned int *cpu, unsigned int *node)
 {
 	uint32_t before = mask();
