@@ -198,7 +198,8 @@ int disk_file_fd(const struct disk_file *file, const struct iovec *iov, uint32_t
 	if (file->direct_fd < 0)
 		return file->fd;
 	for (uint32_t i = 0; i < nr_iov; i++)
-		all |= (uint64_t)(uintptr_t)iov[i].iov_base | iov[i].iov_len;
+		if (iov[i].iov_len)
+			all |= (uint64_t)(uintptr_t)iov[i].iov_base | iov[i].iov_len;
 	return sk_is_aligned(all, file->align_bytes) ? file->direct_fd : file->fd;
 }
 
