@@ -144,6 +144,7 @@ static void reset_starts_again_or_ends(void **state)
 
 static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 {
+	const struct sk_vm_virtio_console console = {.in_fd = -1, .out_fd = -1};
 	const struct sk_vm_rng rng = {.bytes_per_s = 1000};
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
 	struct sk_vm_config config;
@@ -154,6 +155,7 @@ static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 	/* Built and not started; then through pauses and reboots, to a stop while it is paused. */
 	configure(&config, "PR");
 	config.rng = &rng;
+	config.virtio_console = &console;
 	config.transport = transport;
 	for (int i = 0; i < 2; i++) {
 		if (sk_vm_create(&vm, &config, &err))
@@ -165,6 +167,7 @@ static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(read_console(vm, text, 3), 3);
 		assert_int_equal(sk_vm_pause(vm), 0);
+		assert_int_equal(sk_vm_resize_virtio_console(vm, 100, 40), 0);
 		if (i < 4)
 			assert_int_equal(sk_vm_resume(vm), 0);
 	}
