@@ -75,7 +75,8 @@ struct devices {
 	int irq_fds[DEVICES_NR_GSIS]; /* -1: not used yet; slots with the same GSI share one */
 };
 
-/* virtio_net.c */
+/* virtio_block.c, virtio_net.c */
+extern const struct device_kind block_kind;
 extern const struct device_kind net_kind;
 
 /* virtio.c */

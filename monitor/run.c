@@ -28,6 +28,7 @@ struct run {
 	struct sk_log log;
 	struct sk_vm_rng rng;
 	struct run_nets *nets;
+	struct sk_vm_disk *disks;
 	struct hvc hvc;
 	struct sk_vm *vm;
 	struct pump *pump;
@@ -386,14 +387,11 @@ static int run_with_pump(struct run *run)
 		return fail(run, CLI_EXIT_FAILED, &err);
 	if (build_cmdline(run->options, &run->cmdline, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
-	if (run->options->disk.nr) {
-		(void)sk_error_set(&err, -ENOTSUP, "--disk: this build has no disks yet");
-		return fail(run, CLI_EXIT_FAILED, &err);
-	}
 	if (open_hvc(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	configure(run, &config);
-	if (run_nets_configure(&run->nets, run->options, &config, &err))
+	if (run_nets_configure(&run->nets, run->options, &config, &err) ||
+	    run_disks_configure(&run->disks, run->options, &config, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	status = sk_vm_create(&run->vm, &config, &err);
 	if (status)
@@ -450,6 +448,7 @@ out:
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
 	run_nets_free(run.nets);
+	free(run.disks);
 	free(run.cmdline);
 	free(run.pump);
 	return status;

@@ -11,6 +11,7 @@
 int run_command(const struct cli_options *options);
 
 struct run_nets;
+struct sk_vm_disk;
 struct sk_vm_config;
 
 /*
@@ -20,5 +21,10 @@ struct sk_vm_config;
 int run_nets_configure(struct run_nets **out, const struct cli_options *options,
 		       struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
 void run_nets_free(struct run_nets *nets);
+
+/* run_disk.c: --disk becomes the disks of @config; *@out is the caller's to free, on failure too.
+ */
+int run_disks_configure(struct sk_vm_disk **out, const struct cli_options *options,
+			struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
 
 #endif

@@ -103,6 +103,7 @@ static const void *copy_plain(const void *from, size_t len_bytes)
 int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, struct sk_error *err)
 {
 	const size_t smallest = offsetof(struct sk_vm_config, initrd_path);
+	int ret;
 
 	sk_vm_config_init(to, sizeof(*to));
 	if (from->struct_bytes < smallest || from->struct_bytes > 4096)
@@ -117,7 +118,14 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->kvm_path = copy_string(to->kvm_path);
 	to->rng = copy_rng(to->rng);
 	to->virtio_console = copy_plain(to->virtio_console, sizeof(*to->virtio_console));
-	return vm_nets_copy(to, err);
+	ret = vm_nets_copy(to, err);
+	if (ret) {
+		/* The disks are still the caller's. */
+		to->disks = NULL;
+		to->nr_disks = 0;
+		return ret;
+	}
+	return vm_disks_copy(to, err);
 }
 
 void vm_config_fini(struct sk_vm_config *c)
@@ -128,5 +136,6 @@ void vm_config_fini(struct sk_vm_config *c)
 	free_const(c->kvm_path);
 	free_rng(c->rng);
 	vm_nets_free(c);
+	vm_disks_free(c);
 	free_const(c->virtio_console);
 }

@@ -191,6 +191,9 @@ bool vm_park(struct sk_vm *vm, uint32_t index) SK_MUST_CHECK;
  */
 int vm_nets_copy(struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
 void vm_nets_free(struct sk_vm_config *config);
+/* virtio_block.c: likewise, the disks. */
+int vm_disks_copy(struct sk_vm_config *config, struct sk_error *err) SK_MUST_CHECK;
+void vm_disks_free(struct sk_vm_config *config);
 /* rtc_timer.c: fini ends the thread, if there is one; then the clock may be destroyed. */
 void rtc_timer_init(struct rtc_timer *timer, const struct sk_log *log);
 void rtc_timer_fini(struct rtc_timer *timer);

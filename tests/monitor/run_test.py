@@ -88,6 +88,23 @@ def bad_input_gets_one_sentence():
     refuse(125, ["/nonexistent/dir/log"], "--serial", "/nonexistent/dir/log", ACTOR)
 
 
+def bad_disks_get_one_sentence():
+    with tempfile.TemporaryDirectory() as folder:
+        raw, qcow2 = f"{folder}/raw", f"{folder}/qcow2"
+        with open(raw, "wb") as file:
+            file.truncate(1 << 20)
+        with open(qcow2, "wb") as file:
+            file.write(b"QFI\xfb\0\0\0\x09" + bytes(4096))
+        refuse(125, [f"cannot open the disk {folder}/none"], "--disk", f"path={folder}/none", ACTOR)
+        refuse(125, ["is a directory"], "--disk", f"path={folder}", ACTOR)
+        refuse(125, ["add format=qcow2, or format=raw"], "--disk", f"path={qcow2}", ACTOR)
+        refuse(125, ["version 9 of qcow2"], "--disk", f"path={qcow2},format=qcow2", ACTOR)
+        refuse(125, ["is no qcow2 image"], "--disk", f"path={raw},format=qcow2", ACTOR)
+        refuse(125, ["is in use"], "--disk", f"path={raw}", "--disk", f"path={raw}", ACTOR)
+        refuse(125, ["the path is missing"], "--disk", "ro", ACTOR)
+        refuse(125, ["the most is 64"], "--disk", f"path={raw},queues=65", ACTOR)
+
+
 def impossible_networks_get_one_sentence():
     refuse(125, ["no TAP device nowhere0", "ip tuntap add"], "--net", "tap=nowhere0", ACTOR)
     refuse(125, ["lo is not a TAP device"], "--net", "tap=lo", ACTOR)
@@ -397,6 +414,7 @@ def closed_standard_output_is_no_hang():
 
 TESTS = [
     exit_statuses, crash_report_comes_once, bad_input_gets_one_sentence,
+    bad_disks_get_one_sentence,
     impossible_networks_get_one_sentence,
     damaged_images_are_refused, input_from_a_pipe_arrives, serial_goes_where_it_is_told,
     serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,

@@ -76,6 +76,24 @@ struct sk_vm_net {
 	bool has_host_loopback; /* USER: the guest reaches the host's 127.0.0.1 at 10.0.2.2 */
 };
 
+enum sk_vm_disk_format {
+	SK_VM_DISK_AUTO, /* raw; a file that begins as a qcow2 image is refused */
+	SK_VM_DISK_RAW,
+	SK_VM_DISK_QCOW2,
+};
+
+/* A disk: a file or a block device, which is locked while the machine exists. */
+struct sk_vm_disk {
+	const char *path;
+	const char *id; /* NULL: none; the serial number that the guest sees, up to 20 bytes */
+	enum sk_vm_disk_format format;
+	bool is_read_only;
+	bool is_direct;			 /* O_DIRECT */
+	bool has_backing;		 /* a qcow2 image may name files that it builds on */
+	uint32_t queues;		 /* 1 to 64, 0: 1 */
+	uint64_t bytes_per_s, ops_per_s; /* 0: no limit */
+};
+
 /* The virtio console: descriptors of any kind, borrowed until the machine is destroyed. */
 struct sk_vm_virtio_console {
 	int in_fd, out_fd;	/* -1: no input, or output to nowhere */
@@ -114,6 +132,8 @@ struct sk_vm_config {
 	const struct sk_vm_net *nets;	/* nr_nets of them */
 	size_t nr_nets;
 	const struct sk_vm_virtio_console *virtio_console; /* NULL: none */
+	const struct sk_vm_disk *disks;			   /* nr_disks of them */
+	size_t nr_disks;
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
@@ -213,6 +233,31 @@ struct sk_vm_net_stats {
 
 SK_API int sk_vm_net_get_stats(struct sk_vm *vm, uint32_t index,
 			       struct sk_vm_net_stats *stats) SK_MUST_CHECK;
+
+/*
+ * The disk number @index, from 0. set_limits holds from now on, also after a reboot; 0: none.
+ * refresh looks how large the file is now, which another program may have grown, and tells the
+ * guest; it waits for the thread of the devices. Errors: -ENODEV (no such disk), -EINVAL (the
+ * machine has ended or not started), -EAGAIN (it is being rebooted), and of refresh -ENOTSUP (not a
+ * raw disk) or what the system says.
+ */
+SK_API int sk_vm_disk_set_limits(struct sk_vm *vm, uint32_t index, uint64_t bytes_per_s,
+				 uint64_t ops_per_s) SK_MUST_CHECK;
+SK_API int sk_vm_disk_refresh(struct sk_vm *vm, uint32_t index) SK_MUST_CHECK;
+
+struct sk_vm_disk_stats {
+	size_t struct_bytes; /* IN: sizeof() the caller's */
+	uint64_t reads, read_bytes;
+	uint64_t writes, written_bytes;
+	uint64_t flushes;
+	uint64_t discards, zeroes; /* ranges */
+	uint64_t errors;	   /* requests that the disk failed */
+	uint64_t bad;		   /* requests of the guest that made no sense */
+	uint64_t throttled;	   /* times that a limit held a request back */
+};
+
+SK_API int sk_vm_disk_get_stats(struct sk_vm *vm, uint32_t index,
+				struct sk_vm_disk_stats *stats) SK_MUST_CHECK;
 
 /* The terminal of the virtio console has another size. -EINVAL: not running, or no such console. */
 SK_API int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns,
