@@ -79,6 +79,9 @@ struct devices {
 extern const struct device_kind block_kind;
 extern const struct device_kind net_kind;
 
+/* virtio_vsock.c */
+extern const struct device_kind vsock_kind;
+
 /* virtio.c */
 extern const struct device_kind *const device_kinds[];
 extern const size_t nr_device_kinds;

@@ -25,6 +25,7 @@ static int compare_options(const struct cli_options *o, const struct cli_options
 		{o->has_reboot != usual->has_reboot, "reboot"},
 		{o->net.nr > 0, "net"},
 		{o->publish.nr > 0, "publish"},
+		{o->vsock.nr > 0, "vsock"},
 		{o->serial.kind == CLI_SERIAL_PTY, "serial pty"},
 		{o->disk.nr > 0, "disk"},
 		{o->is_json, "json"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-/* `skete run`: --net and --publish become network devices of libskete. */
+/* `skete run`: --net, --publish and --vsock become devices of libskete. */
 #include "run.h"
 
 #include <stdio.h>
@@ -13,6 +13,7 @@ struct run_nets {
 	size_t nr;
 	char **texts; /* of forwards; ours */
 	size_t nr_texts;
+	struct sk_vm_vsock vsock;
 	const char **forwards; /* of the first user-mode device: its own and --publish */
 };
 
@@ -144,6 +145,12 @@ int run_nets_configure(struct run_nets **out, const struct cli_options *options,
 		ret = publish(r, &options->publish, err);
 	config->nets = r->nets;
 	config->nr_nets = r->nr;
+	if (options->vsock.nr) {
+		const struct cli_vsock *vsock = options->vsock.items;
+
+		r->vsock = (struct sk_vm_vsock){vsock->cid, vsock->path};
+		config->vsock = &r->vsock;
+	}
 	return ret;
 }
 

@@ -82,6 +82,26 @@ static const struct sk_vm_rng *copy_rng(const struct sk_vm_rng *from)
 	return rng;
 }
 
+static const struct sk_vm_vsock *copy_vsock(const struct sk_vm_vsock *from)
+{
+	struct sk_vm_vsock *vsock;
+
+	if (!from)
+		return NULL;
+	vsock = malloc(sizeof(*vsock));
+	if (vsock)
+		*vsock = (struct sk_vm_vsock){from->cid, copy_string(from->path)};
+	return vsock;
+}
+
+static void free_vsock(const struct sk_vm_vsock *vsock)
+{
+	if (!vsock)
+		return;
+	free_const(vsock->path);
+	free_const(vsock);
+}
+
 static void free_rng(const struct sk_vm_rng *rng)
 {
 	if (!rng)
@@ -118,6 +138,7 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->kvm_path = copy_string(to->kvm_path);
 	to->rng = copy_rng(to->rng);
 	to->virtio_console = copy_plain(to->virtio_console, sizeof(*to->virtio_console));
+	to->vsock = copy_vsock(to->vsock);
 	ret = vm_nets_copy(to, err);
 	if (ret) {
 		/* The disks are still the caller's. */
@@ -135,6 +156,7 @@ void vm_config_fini(struct sk_vm_config *c)
 	free_const(c->cmdline);
 	free_const(c->kvm_path);
 	free_rng(c->rng);
+	free_vsock(c->vsock);
 	vm_nets_free(c);
 	vm_disks_free(c);
 	free_const(c->virtio_console);

@@ -77,6 +77,11 @@ struct cli_rng {
 	uint64_t bytes_per_s;
 };
 
+struct cli_vsock {
+	uint64_t cid;
+	char *path; /* always set */
+};
+
 /* Strings are NULL where nothing was given. */
 struct cli_net {
 	char *tap; /* NULL: user mode */
@@ -127,11 +132,12 @@ struct cli_options {
 	bool has_reboot; /* a guest that reboots starts again */
 
 	/* run: its devices */
-	struct cli_records disk; /* of struct cli_disk */
-	struct cli_records rng;	 /* of struct cli_rng; at most one */
-	struct cli_records net;	 /* of struct cli_net */
-	struct cli_list publish; /* [ADDR:]PORT:PORT[/udp], for user mode */
-	unsigned int transport;	 /* enum cli_transport */
+	struct cli_records disk;  /* of struct cli_disk */
+	struct cli_records rng;	  /* of struct cli_rng; at most one */
+	struct cli_records net;	  /* of struct cli_net */
+	struct cli_records vsock; /* of struct cli_vsock; at most one */
+	struct cli_list publish;  /* [ADDR:]PORT:PORT[/udp], for user mode */
+	unsigned int transport;	  /* enum cli_transport */
 
 	/* run: the console */
 	struct cli_target serial;  /* enum cli_serial */

@@ -179,6 +179,28 @@ static const struct cli_option rng_keys[] = {
 	},
 };
 
+static const struct cli_option vsock_keys[] = {
+	{
+		.name = "cid",
+		.type = CLI_UINT,
+		.offset = KEY_AT(cli_vsock, uint64_t, cid),
+		.metavar = "N",
+		.min = 3,
+		.max = UINT64_C(0xfffffffe),
+		.init = 3,
+		.hint = "0 to 2 belong to others",
+		.brief = "The address of the guest",
+	},
+	{
+		.name = "path",
+		.type = CLI_PATH,
+		.offset = KEY_AT(cli_vsock, char *, path),
+		.metavar = "SOCKET",
+		.flags = CLI_REQUIRED,
+		.brief = "The Unix socket where clients of the host connect",
+	},
+};
+
 static const struct cli_option net_keys[] = {
 	{
 		.name = "user",
@@ -449,6 +471,18 @@ const struct cli_option cli_options_table[] = {
 		.detail =
 			"In user mode the guest gets 10.0.2.15 by DHCP, the gateway is 10.0.2.2 and "
 			"the name server 10.0.2.3; fec0::/64 is there as well.",
+	},
+	{
+		.name = "vsock",
+		IS_RECORD(vsock_keys, vsock, struct cli_vsock),
+		.metavar = "path=SOCKET,...",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.brief = "Streams between the guest's AF_VSOCK and Unix sockets of the host",
+		.detail =
+			"A client of the socket writes \"CONNECT 80\" and a newline to reach port 80 "
+			"of the guest. What the guest connects to at CID 2, port 80, is the socket "
+			"called SOCKET_80.",
 	},
 	{
 		.name = "publish",

@@ -119,6 +119,8 @@ def impossible_networks_get_one_sentence():
     refuse(125, ["only tcp and udp"], "-p", "80:80/sctp", ACTOR)
     refuse(125, ["not an IPv4 address"], "-p", "here:80:80", ACTOR)
     refuse(125, ["UDP port", "loopback"], "-p", "8053:53/udp", ACTOR)
+    refuse(125, ["--vsock", "cid"], "--vsock", "path=/tmp/x,cid=2", ACTOR)
+    refuse(125, ["/nonexistent/s"], "--vsock", "path=/nonexistent/s", ACTOR)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         refuse(125, [f"TCP port {port}", "in use"], "-p", f"{port}:80", ACTOR)

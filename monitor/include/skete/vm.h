@@ -51,6 +51,17 @@ struct sk_vm_rng {
 	uint64_t bytes_per_s; /* 0: as fast as it goes */
 };
 
+/*
+ * The socket device: streams between AF_VSOCK in the guest and Unix sockets of the host. A client
+ * of
+ * @path writes "CONNECT <port>\n" and reads "OK <number>\n"; a guest that connects to CID 2, port
+ * N, gets who listens at @path_N.
+ */
+struct sk_vm_vsock {
+	uint64_t cid; /* of the guest: 3 to 4294967294 */
+	const char *path;
+};
+
 enum sk_vm_net_kind {
 	SK_VM_NET_USER, /* a network of its own behind the host's sockets; needs no privilege */
 	SK_VM_NET_TAP,	/* a TAP device, which exists already */
@@ -131,6 +142,7 @@ struct sk_vm_config {
 	const struct sk_vm_rng *rng;	/* NULL: no entropy device */
 	const struct sk_vm_net *nets;	/* nr_nets of them */
 	size_t nr_nets;
+	const struct sk_vm_vsock *vsock;		   /* NULL: none */
 	const struct sk_vm_virtio_console *virtio_console; /* NULL: none */
 	const struct sk_vm_disk *disks;			   /* nr_disks of them */
 	size_t nr_disks;
