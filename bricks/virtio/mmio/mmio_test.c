@@ -10,84 +10,19 @@
 #include <cmocka.h>
 
 #include <virtio_driver.h>
+#include <virtio_sink.h>
 
 #define GPA 0xfeb00000u
 
-/* A device that uses up what it gets. */
 struct rig {
 	struct sk_loop *loop;
 	struct sk_gmem *gm;
-	struct sk_virtio *virtio;
+	struct virtio_sink sink;
+	struct sk_virtio *virtio; /* its core */
 	struct sk_virtio_mmio *mmio;
 	int irq_fd;
-	unsigned nr_attached, nr_kicks;
+	unsigned nr_attached;
 	bool refuses;
-};
-
-static int sink_start(void *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-static void sink_kick(void *dev, uint32_t index)
-{
-	struct rig *rig = dev;
-	struct sk_vring *ring = sk_virtio_ring(rig->virtio, index);
-	struct sk_vring_chain chain;
-	struct iovec iov[8];
-	int ret;
-
-	rig->nr_kicks++;
-	while ((ret = sk_vring_pop(ring, &chain, iov, 8)) == 1)
-		sk_vring_push(ring, &chain, 0);
-	if (ret < 0)
-		sk_virtio_fail(rig->virtio, index);
-	sk_virtio_flush(rig->virtio, index);
-}
-
-static void sink_quiesce(void *dev, bool is_reset)
-{
-	struct rig *rig = dev;
-
-	(void)is_reset;
-	sk_virtio_quiesced(rig->virtio);
-}
-
-static void sink_resume(void *dev)
-{
-	(void)dev;
-}
-
-static void sink_config_write(void *dev, uint32_t offset, const void *data, uint32_t len)
-{
-	struct rig *rig = dev;
-
-	sk_virtio_config_set(rig->virtio, offset, data, len, false);
-}
-
-static void sink_save(void *dev, struct sk_writer *w)
-{
-	(void)dev;
-	(void)w;
-}
-
-static int sink_restore(void *dev, struct sk_reader *r, struct sk_error *err)
-{
-	(void)dev;
-	(void)r;
-	(void)err;
-	return 0;
-}
-
-static const struct sk_virtio_ops sink_ops = {
-	.start = sink_start,
-	.kick = sink_kick,
-	.quiesce = sink_quiesce,
-	.resume = sink_resume,
-	.config_write = sink_config_write,
-	.save = sink_save,
-	.restore = sink_restore,
 };
 
 static int attach_doorbell(void *ctx, gpa_t gpa, uint32_t value, int fd)
@@ -113,18 +48,6 @@ static void detach_doorbell(void *ctx, gpa_t gpa, uint32_t value, int fd)
 
 static void open_device(struct rig *rig)
 {
-	static const uint16_t sizes[] = {32768, 64};
-	const struct sk_virtio_config config = {
-		.device_id = 4,
-		.features = SK_VIRTIO_FEATURE(5),
-		.nr_queues = 2,
-		.queue_sizes = sizes,
-		.config_bytes = 12,
-		.gm = rig->gm,
-		.loop = rig->loop,
-		.ops = &sink_ops,
-		.dev = rig,
-	};
 	struct sk_virtio_mmio_config mmio_config = {
 		.gpa = GPA,
 		.irq_fd = rig->irq_fd,
@@ -133,8 +56,8 @@ static void open_device(struct rig *rig)
 		.ctx = rig,
 	};
 
-	assert_int_equal(sk_virtio_create(&rig->virtio, &config, NULL), 0);
-	mmio_config.virtio = rig->virtio;
+	virtio_sink_init(&rig->sink, rig->gm, rig->loop);
+	rig->virtio = mmio_config.virtio = rig->sink.virtio;
 	assert_int_equal(sk_virtio_mmio_create(&rig->mmio, &mmio_config, NULL), 0);
 }
 
@@ -142,7 +65,7 @@ static void close_device(struct rig *rig)
 {
 	sk_virtio_halt(rig->virtio);
 	sk_virtio_mmio_destroy(rig->mmio);
-	sk_virtio_destroy(rig->virtio);
+	virtio_sink_fini(&rig->sink);
 	assert_int_equal(rig->nr_attached, 0);
 }
 
@@ -330,10 +253,10 @@ static void doorbells_may_be_refused(void **state)
 	assert_int_equal(rig->nr_attached, 0);
 	start(rig, &g, 8);
 	settle(rig);
-	rig->nr_kicks = 0;
+	rig->sink.nr_kicks = 0;
 	out(rig, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	settle(rig);
-	assert_int_equal(rig->nr_kicks, 1);
+	assert_int_equal(rig->sink.nr_kicks, 1);
 	guest_ring_fini(&g);
 }
 

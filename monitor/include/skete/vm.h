@@ -197,8 +197,9 @@ SK_API int sk_vm_exit_fd(const struct sk_vm *vm);
 SK_API const char *sk_vm_report(struct sk_vm *vm);
 
 /*
- * Pause returns when no vCPU runs; the guest's clock (kvmclock) stands until resume. Both are fine
- * when there is nothing to do. -EINVAL: not started, or ended.
+ * Pause returns when no vCPU runs and no device touches the guest's memory; the guest's clock
+ * (kvmclock) stands until resume. Both are fine when there is nothing to do. -EINVAL: not started,
+ * or ended.
  */
 SK_API int sk_vm_pause(struct sk_vm *vm) SK_MUST_CHECK;
 SK_API int sk_vm_resume(struct sk_vm *vm) SK_MUST_CHECK;
