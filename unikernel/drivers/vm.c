@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* The platform "virtual machine": the shim's requests, and the drivers behind them. */
 #include "vm.h"
+#include <skete/abi/debug.h>
+
 #include "../arch/x86_64/cpu.h"
 #include "../arch/x86_64/platform.h"
 #include "../kernel/kernel.h"
@@ -46,6 +48,11 @@ static int read_byte(void)
 	return has_port ? port_byte() : uart_byte();
 }
 
+static void tell(uint32_t event, const void *about)
+{
+	request(REQ_OUT, SK_DEBUG_PORT, event, 4, (uint64_t)about);
+}
+
 const struct platform platform_vm = {
 	.halt = halt,
 	.pages = pages,
@@ -61,5 +68,6 @@ const struct platform platform_vm = {
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,
+	.tell = tell,
 	.power_off = vm_power_off,
 };

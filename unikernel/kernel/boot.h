@@ -22,6 +22,7 @@ struct boot {
 	uint64_t rsdp;
 	uint64_t initrd, initrd_bytes;
 	uint64_t here;	  /* where physical address 0 is while the tables are built */
+	uint64_t watched; /* by gdb: faults are told first, the image is where gdb expects it */
 	uint64_t arena;	  /* where the program's addresses shall be; 0: anywhere */
 	uint64_t root;	  /* physical address of the page tables */
 	uint64_t bias;	  /* ring 3's address of the image minus the address it is linked at */

@@ -7,8 +7,10 @@
  */
 #include <elf.h>
 #include <signal.h>
+#include <skete/abi/debug.h>
 #include <stdlib.h>
 
+#include "../arch/x86_64/platform.h"
 #include "../mm/mm.h"
 #include "boot.h"
 #include "kernel.h"
@@ -16,6 +18,10 @@
 #include "thread.h"
 
 extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[];
+_Static_assert(sizeof(struct regs) == sizeof(struct sk_debug_regs) &&
+		       offsetof(struct regs, rsp) == offsetof(struct sk_debug_regs, rsp),
+	       "a debugger changes struct regs");
+
 extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 
 void fault_c(struct regs *regs);
@@ -150,6 +156,20 @@ static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64
 		r->r13, r->r14, r->r15, r->rip, r->rflags);
 }
 
+/* Ask who watches what to do. Returns whether to go on with the registers as they are now. */
+static int ask_debugger(struct regs *regs, const struct cpu *cpu)
+{
+	struct sk_debug_stop stop = {.regs = (uint64_t)regs};
+	int code;
+
+	if (!boot.watched)
+		return 0;
+	stop.signal = (uint32_t)signal_of_fault(cpu->fault_vector, cpu->fault_error, cpu->fault_cr2,
+						&code);
+	platform->tell(SK_DEBUG_STOP, &stop);
+	return *(volatile uint32_t *)&stop.is_handled != 0;
+}
+
 /* Masked, on the CPU's fault stack. */
 void fault_c(struct regs *regs)
 {
@@ -158,6 +178,8 @@ void fault_c(struct regs *regs)
 	int code;
 
 	if (cpu->fault_vector == VECTOR_PAGE && mm_fault(cpu->fault_cr2, cpu->fault_error) == 0)
+		return;
+	if (ask_debugger(regs, cpu))
 		return;
 	if (!cpu->fault_mask &&
 	    signal_fault(this_thread(), cpu->fault_vector, cpu->fault_error, cpu->fault_cr2))

@@ -10,6 +10,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <skete/abi/debug.h>
 #include <sys/mman.h>
 
 #include "../arch/x86_64/platform.h"
@@ -79,6 +80,8 @@ static void set_word(struct words *words, char *word)
 		sys_debug = 1;
 	else if (kstrlen(word) == 12 && !memcmp(word, "skete.strace", 12))
 		trace_start();
+	else if (kstrlen(word) == 9 && !memcmp(word, "skete.gdb", 9))
+		platform->tell(SK_DEBUG_READY, NULL);
 	else if (kstrlen(word) > 11 && !memcmp(word, "skete.name=", 11))
 		words->argument[0] = word + 11;
 }

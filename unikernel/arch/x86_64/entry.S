@@ -58,14 +58,27 @@ upcall_entry:	/* an interrupt; the mask is set */
 	save_regs
 	lea exit_window_end(%rip), %rax
 	cmp %rax, (%rsp)
-	jne upcall_restart
+	jne 1f
 	mov %gs:CPU_RESUME_RIP, %rax	/* it had just been resumed: finish that */
 	mov %rax, (%rsp)
+	jmp upcall_restart
+1:	lea step_now(%rip), %rax
+	cmp %rax, (%rsp)
+	jne upcall_restart
+	mov %gs:CPU_UP_RSP, %rax	/* it was about to be: the frame of iretq says where */
+	mov (%rax), %rcx
+	mov %rcx, REGS_RIP(%rsp)
+	mov 16(%rax), %rcx
+	mov %rcx, REGS_RFLAGS(%rsp)
+	mov 24(%rax), %rcx
+	mov %rcx, REGS_RSP(%rsp)
 upcall_restart:
 	mov %gs:CPU_STACK_TOP, %rsp
 	call upcall_c			/* may resume another thread instead of returning */
 	mov %rax, %rdi
 resume_full:	/* rdi: struct regs */
+	testl $RFLAGS_TF, REGS_RFLAGS(%rdi)
+	jnz step_program
 	mov REGS_RIP(%rdi), %rax
 	mov %rax, %gs:CPU_RESUME_RIP
 exit_window:	/* an interrupt from here on restarts above, so that none is left pending */
@@ -76,6 +89,44 @@ exit_window:	/* an interrupt from here on restarts above, so that none is left p
 	movl $0, %gs:CPU_MASK
 exit_window_end:
 	jmp *%gs:CPU_RESUME_RIP
+
+	/*
+	 * To code that is stepped through (rdi: struct regs): popfq would stop behind its own next
+	 * instruction, iretq stops behind the first one there.
+	 */
+	.macro step_frame stack
+	mov %gs:\stack, %rsp
+	mov %ss, %eax
+	push %rax
+	pushq REGS_RSP(%rdi)
+	pushq REGS_RFLAGS(%rdi)
+	mov %cs, %eax
+	push %rax
+	pushq REGS_RIP(%rdi)
+	mov 8(%rdi), %r15
+	mov 16(%rdi), %r14
+	mov 24(%rdi), %r13
+	mov 32(%rdi), %r12
+	mov 40(%rdi), %r11
+	mov 48(%rdi), %r10
+	mov 56(%rdi), %r9
+	mov 64(%rdi), %r8
+	mov 80(%rdi), %rsi
+	mov 88(%rdi), %rbp
+	mov 96(%rdi), %rbx
+	mov 104(%rdi), %rdx
+	mov 112(%rdi), %rcx
+	mov 120(%rdi), %rax
+	mov 72(%rdi), %rdi
+	.endm
+step_program:
+	step_frame CPU_STACK_TOP
+	movl $0, %gs:CPU_MASK
+step_now:
+	iretq
+step_kernel:	/* still masked */
+	step_frame CPU_FAULT_STACK
+	iretq
 
 	.globl fault_entry
 fault_entry:	/* an exception; the mask is set, its former value is in fault_mask */
@@ -95,6 +146,9 @@ fault_entry:	/* an exception; the mask is set, its former value is in fault_mask
 	movl $0, %gs:CPU_IN_FAULT
 	cmpl $0, %gs:CPU_FAULT_MASK
 	je upcall_restart
+	mov %rbx, %rdi
+	testl $RFLAGS_TF, REGS_RFLAGS(%rbx)
+	jnz step_kernel
 	mov REGS_RIP(%rbx), %rax	/* the kernel, masked: back to it, still masked */
 	mov %rax, %gs:CPU_NESTED_RIP
 	lea 8(%rbx), %rsp

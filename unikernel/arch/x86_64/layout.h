@@ -132,6 +132,9 @@
 #define THREAD_REGS	   64
 #define REGS_SIZE	   144
 #define REGS_RIP	   0
+#define REGS_RFLAGS	   128
+#define REGS_RSP	   136
+#define RFLAGS_TF	   0x100
 
 /* What of the vector state is kept: x87, SSE, AVX, AVX-512. Others are not enabled, or left alone.
  */

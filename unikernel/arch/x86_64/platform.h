@@ -41,6 +41,8 @@ struct platform {
 	void (*console_write)(const char *data, size_t bytes);
 	int (*console_byte)(void); /* the next byte of the input; -1: none yet; CONSOLE_END */
 
+	/* An event for who watches (skete/abi/debug.h). */
+	void (*tell)(uint32_t event, const void *about);
 	void (*power_off)(int status) __attribute__((noreturn));
 };
 

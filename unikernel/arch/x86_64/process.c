@@ -81,6 +81,7 @@ static void interrupt_here(struct cpu *cpu, uint32_t bits, greg_t *r)
 		cpu->up_rflags = (uint64_t)r[REG_EFL];
 		cpu->up_rsp = (uint64_t)r[REG_RSP];
 		r[REG_RIP] = (greg_t)upcall_entry;
+		r[REG_EFL] &= ~(greg_t)RFLAGS_TF;
 	} else if ((uint64_t)r[REG_RIP] - (uint64_t)exit_window <
 		   (uint64_t)(exit_window_end - exit_window)) {
 		r[REG_RIP] = (greg_t)upcall_restart;
@@ -98,6 +99,7 @@ static void fault_here(struct cpu *cpu, uint64_t vector, greg_t *r)
 	cpu->up_rflags = (uint64_t)r[REG_EFL];
 	cpu->up_rsp = (uint64_t)r[REG_RSP];
 	r[REG_RIP] = (greg_t)fault_entry;
+	r[REG_EFL] &= ~(greg_t)RFLAGS_TF;
 }
 
 /* The exception behind a signal. One that somebody sent has none; the CPU's last is still there. */
@@ -339,6 +341,13 @@ static int read_byte(void)
 	return byte;
 }
 
+/* There is nobody to tell. */
+static void tell(uint32_t event, const void *about)
+{
+	(void)event;
+	(void)about;
+}
+
 __attribute__((noreturn)) static void exit_process(int status)
 {
 	for (;;)
@@ -360,6 +369,7 @@ const struct platform platform_process = {
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,
+	.tell = tell,
 	.power_off = exit_process,
 };
 

@@ -107,6 +107,7 @@ shim_syscall:	/* the handler's address; written before the seal */
 	mov %rax, CPU_UP_RIP(%rcx)
 	mov FRAME_RFLAGS(%rsp), %rax
 	mov %rax, CPU_UP_RFLAGS(%rcx)
+	andl $~0x100, FRAME_RFLAGS(%rsp)	/* the kernel is not stepped through */
 	mov FRAME_RSP(%rsp), %rax
 	mov %rax, CPU_UP_RSP(%rcx)
 	mov shim + \entry(%rip), %rax

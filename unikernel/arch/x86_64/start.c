@@ -7,6 +7,7 @@
  * instruction is dear), applies the relocations and asks the shim for the seal.
  */
 #include <elf.h>
+#include <skete/abi/debug.h>
 
 #include "../../kernel/boot.h"
 #include "../../kernel/kernel.h"
@@ -299,6 +300,18 @@ static uint64_t random_place(uint32_t *taken, uint64_t align)
 	return slot << 39 | ((r >> 20 & ((1ull << 38) - 1)) & -align);
 }
 
+/* Is this word on the command line, before the program's arguments? */
+static int has_option(const char *word)
+{
+	size_t length = kstrlen(word);
+
+	for (const char *at = boot.cmdline; *at && memcmp(at, "-- ", 3); at++)
+		if ((at == boot.cmdline || at[-1] == ' ') && !memcmp(at, word, length) &&
+		    (!at[length] || at[length] == ' '))
+			return 1;
+	return 0;
+}
+
 static void relocate(uint64_t bias)
 {
 	uint64_t rela = 0, size = 0;
@@ -330,7 +343,9 @@ void boot_start(void)
 		read_linux(shim.boot_info);
 	acpi_init();
 	place();
-	bias = random_place(&taken, PAGE);
+	boot.watched = has_option("skete.gdb");
+	bias = boot.watched ? SK_DEBUG_BIAS : random_place(&taken, PAGE);
+	taken |= 1;
 	boot.direct = random_place(&taken, 1ull << 30);
 	boot.bias = bias;
 	boot.root = shim.root;
