@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#include "gdb.h"
+
 /* Makes every vCPU come to vm_park(). The lock is held. */
 static void call_vcpus_locked(struct sk_vm *vm)
 {
@@ -47,6 +49,13 @@ void vm_request_reset(struct sk_vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+void vm_request_pause_locked(struct sk_vm *vm)
+{
+	vm->wants_pause = true;
+	if (vm->phase == VM_RUNNING && !vm->wants_end)
+		call_vcpus_locked(vm);
+}
+
 /* Everybody is parked: build the machine anew. The lock is held and given up meanwhile. */
 static void reboot_locked(struct sk_vm *vm)
 {
@@ -56,6 +65,8 @@ static void reboot_locked(struct sk_vm *vm)
 
 	vm->phase = VM_REBOOTING;
 	vm->wants_reboot = false;
+	if (vm->gdb)
+		gdb_reboot(vm->gdb);
 	vm->unclaimed_before += machine_unclaimed(vm->machine);
 	pthread_mutex_unlock(&vm->lock);
 
@@ -106,6 +117,7 @@ static void pause_locked(struct sk_vm *vm)
 static void end_locked(struct sk_vm *vm)
 {
 	vm->phase = VM_ENDED;
+	atomic_store_explicit(&vm->ended_ns, sk_now_ns(), memory_order_relaxed);
 	sk_eventfd_signal(vm->exit_fd);
 }
 

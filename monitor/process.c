@@ -5,9 +5,9 @@
 #include "process.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#include <skete/tender.h>
 
 /* An option that only a machine has must not seem to have an effect: so it has its default here. */
 static int compare_options(const struct cli_options *o, const struct cli_options *usual,
@@ -28,6 +28,7 @@ static int compare_options(const struct cli_options *o, const struct cli_options
 		{o->vsock.nr > 0, "vsock"},
 		{o->serial.kind == CLI_SERIAL_PTY, "serial pty"},
 		{o->disk.nr > 0, "disk"},
+		{o->gdb_port != 0, "gdb"},
 		{o->is_json, "json"},
 	};
 
@@ -52,6 +53,23 @@ static int check_options(const struct cli_options *o, struct sk_error *err)
 	ret = compare_options(o, &usual.options, err);
 	cli_request_fini(&usual);
 	return ret;
+}
+
+bool process_find_image(const char *path, struct sk_tender_image *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *file = MAP_FAILED;
+	bool is_found = false;
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && st.st_size > 0)
+		file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (file != MAP_FAILED) {
+		is_found = !sk_tender_image_parse(out, file, (size_t)st.st_size, NULL);
+		munmap(file, (size_t)st.st_size);
+	}
+	sk_close(&fd);
+	return is_found;
 }
 
 int process_run(const struct cli_options *o, const char *cmdline, uint64_t start_ns,

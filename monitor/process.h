@@ -4,6 +4,8 @@
 #ifndef SKETE_MONITOR_PROCESS_H
 #define SKETE_MONITOR_PROCESS_H
 
+#include <skete/tender.h>
+
 #include "cli/cli.h"
 
 /*
@@ -12,5 +14,8 @@
  */
 int process_run(const struct cli_options *options, const char *cmdline, uint64_t start_ns,
 		struct sk_error *err) SK_MUST_CHECK;
+
+/* Where the parts of an image of the unikernel are. False: it is no such image, or unreadable. */
+bool process_find_image(const char *path, struct sk_tender_image *out);
 
 #endif

@@ -15,11 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <skete/abi/debug.h>
 #include <skete/vm.h>
 
 #include "hvc.h"
 #include "process.h"
 #include "pump.h"
+#include "stats.h"
 #include "terminal.h"
 
 struct run {
@@ -36,6 +38,8 @@ struct run {
 	int signal_fd;
 	int file_fd; /* of --serial FILE or pty; -1: none */
 	uint64_t start_ns;
+	bool is_unikernel;
+	struct sk_tender_image image; /* if it is one */
 };
 
 /* In raw mode a newline alone does not return the carriage. */
@@ -141,6 +145,11 @@ static void configure(struct run *run, struct sk_vm_config *config)
 	config->has_reboot = o->has_reboot;
 	config->has_console = o->serial.kind != CLI_SERIAL_NONE;
 	config->log = &run->log;
+	config->gdb_port = (uint16_t)o->gdb_port;
+	if (run->is_unikernel && o->gdb_port) {
+		config->gdb_text = SK_DEBUG_BIAS + run->image.start;
+		config->gdb_data = SK_DEBUG_BIAS + run->image.ro_end;
+	}
 	config->transport =
 		o->transport == CLI_TRANSPORT_PCI ? SK_VM_TRANSPORT_PCI : SK_VM_TRANSPORT_MMIO;
 	if (o->rng.nr) {
@@ -158,9 +167,11 @@ static void configure(struct run *run, struct sk_vm_config *config)
  * init; one with a blank in it stands in double quotes, as Linux reads them. *@out is the caller's
  * to free, after an error, too.
  */
-static int build_cmdline(const struct cli_options *o, char **out, struct sk_error *err)
+static int build_cmdline(const struct cli_options *o, bool is_watched, char **out,
+			 struct sk_error *err)
 {
-	const char *separator = o->cmdline || o->has_strace ? " -- " : "-- ";
+	const bool has_words = o->cmdline || o->has_strace || o->has_stats || is_watched;
+	const char *separator = has_words ? " -- " : "-- ";
 	size_t len;
 	FILE *file = open_memstream(out, &len);
 
@@ -168,6 +179,8 @@ static int build_cmdline(const struct cli_options *o, char **out, struct sk_erro
 		return sk_error_set(err, -ENOMEM, "no memory for the command line");
 	fputs(o->cmdline ? o->cmdline : "", file);
 	fputs(o->has_strace ? " skete.strace" : "", file);
+	fputs(o->has_stats ? " skete.stats" : "", file);
+	fputs(is_watched ? " skete.gdb" : "", file);
 	for (size_t i = 0; i < o->arg.nr; i++) {
 		const char *arg = o->arg.items[i];
 		const char *quote = !*arg || strpbrk(arg, " \t\n") ? "\"" : "";
@@ -310,10 +323,15 @@ static void report_end(struct run *run, int status)
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
 	struct sk_vm_result result = {0};
 	uint64_t now_ns = sk_now_ns();
+	char text[STATS_BYTES];
 	double set_up_ms, ran_s;
 
 	sk_vm_get_stats(run->vm, &stats);
 	(void)!sk_vm_wait(run->vm, 0, &result);
+	if (run->options->has_stats) {
+		stats_format(text, &stats, run->start_ns);
+		say(&run->terminal, text);
+	}
 	set_up_ms = (double)(stats.first_run_ns - run->start_ns) / 1e6;
 	ran_s = (double)(now_ns - stats.first_run_ns) / 1e9;
 	sk_logf(&run->log, SK_LOG_INFO,
@@ -385,7 +403,8 @@ static int run_with_pump(struct run *run)
 	status = uses_stdin(run) ? terminal_init(&run->terminal, STDIN_FILENO, &err) : 0;
 	if (status || open_signals(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
-	if (build_cmdline(run->options, &run->cmdline, &err))
+	if (build_cmdline(run->options, run->is_unikernel && run->options->gdb_port, &run->cmdline,
+			  &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	if (open_hvc(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
@@ -410,7 +429,8 @@ static int run_with_pump(struct run *run)
 static int run_as_process(struct run *run)
 {
 	struct sk_error err;
-	int ret = build_cmdline(run->options, &run->cmdline, &err);
+	int ret = build_cmdline(run->options, run->is_unikernel && run->options->gdb_port,
+				&run->cmdline, &err);
 
 	if (!ret)
 		ret = process_run(run->options, run->cmdline, run->start_ns, &err);
@@ -431,6 +451,7 @@ int run_command(const struct cli_options *options)
 	hvc_init(&run.hvc);
 	init_log(&run);
 	status = check_image(&run);
+	run.is_unikernel = !status && process_find_image(options->kernel, &run.image);
 	if (!status && options->isolation == CLI_ISOLATION_PROCESS)
 		status = run_as_process(&run);
 	if (status)

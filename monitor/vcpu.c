@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "gdb.h"
+
 static void consume_kicks(void)
 {
 	const struct timespec now = {0};
@@ -93,11 +95,28 @@ static void handle_rare_exit(struct vcpu_thread *t, const struct sk_kvm_exit *ex
 	}
 }
 
+/* What the guest says about itself (skete/abi/debug.h). */
+static bool take_event(struct vcpu_thread *t, const struct sk_kvm_exit *exit)
+{
+	struct sk_vm *vm = t->vm;
+	uint32_t event;
+
+	if (!exit->pio.is_out || exit->pio.size != sizeof(event) || exit->pio.count != 1)
+		return false;
+	event = sk_load_le32(exit->pio.data);
+	if (event == SK_DEBUG_MAIN)
+		atomic_store_explicit(&vm->main_ns, sk_now_ns(), memory_order_relaxed);
+	if (vm->gdb)
+		gdb_guest_event(vm->gdb, t->index, event);
+	return true;
+}
+
 static void handle_exit(struct vcpu_thread *t, struct machine *m, const struct sk_kvm_exit *exit)
 {
 	switch (exit->kind) {
 	case SK_KVM_EXIT_PIO:
-		count(&t->pio_exits);
+		if (exit->pio.port == SK_DEBUG_PORT && take_event(t, exit))
+			break;
 		/* An access that nobody claims is counted by the bus; the guest reads ones. */
 		if (exit->pio.is_out)
 			(void)sk_bus_write(m->pio, exit->pio.port, exit->pio.data, exit->pio.size,
@@ -107,13 +126,16 @@ static void handle_exit(struct vcpu_thread *t, struct machine *m, const struct s
 					  exit->pio.count);
 		break;
 	case SK_KVM_EXIT_MMIO:
-		count(&t->mmio_exits);
 		if (exit->mmio.is_write)
 			(void)sk_bus_write(m->mmio, exit->mmio.gpa, exit->mmio.data,
 					   exit->mmio.len_bytes, 1);
 		else
 			(void)sk_bus_read(m->mmio, exit->mmio.gpa, exit->mmio.data,
 					  exit->mmio.len_bytes, 1);
+		break;
+	case SK_KVM_EXIT_DEBUG:
+		if (t->vm->gdb)
+			gdb_debug_exit(t->vm->gdb, t->index, &exit->debug);
 		break;
 	case SK_KVM_EXIT_INTR:
 		consume_kicks();
@@ -147,7 +169,7 @@ static void run(struct vcpu_thread *t, struct machine *m)
 			crash(t, SK_VM_FAILED, what);
 			return;
 		}
-		count(&t->exits);
+		count(&t->exits[exit.kind]);
 		handle_exit(t, m, &exit);
 	}
 }
@@ -163,6 +185,8 @@ void *vcpu_thread_main(void *arg)
 	while (vm_park(vm, t->index)) {
 		if (t->index == 0 && !atomic_load_explicit(&vm->first_run_ns, memory_order_relaxed))
 			atomic_store_explicit(&vm->first_run_ns, sk_now_ns(), memory_order_relaxed);
+		if (vm->gdb)
+			gdb_hold(vm->gdb, t->index);
 		run(t, vm->machine);
 	}
 	return NULL;

@@ -4,6 +4,8 @@
 /* A machine from its configuration: create, start, wait, destroy, and what can be asked of it. */
 #include "vm_internal.h"
 
+#include "gdb.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -105,6 +107,9 @@ int sk_vm_create(struct sk_vm **out, const struct sk_vm_config *config, struct s
 	if (ret)
 		goto err_destroy;
 	console_attach(&vm->console, vm->machine->serial);
+	ret = vm->config.gdb_port ? gdb_create(&vm->gdb, vm, vm->config.gdb_port, err) : 0;
+	if (ret)
+		goto err_destroy;
 	*out = vm;
 	return 0;
 
@@ -126,6 +131,7 @@ void sk_vm_destroy(struct sk_vm *vm)
 	vm_request_end(vm, SK_VM_STOPPED, 0, NULL);
 	for (uint32_t i = 0; i < vm->nr_threads; i++)
 		pthread_join(vm->threads[i].thread, NULL);
+	gdb_destroy(vm->gdb);
 	console_attach(&vm->console, NULL);
 	machine_destroy(vm->machine);
 	free(vm->supported_cpuid);
@@ -175,7 +181,9 @@ int sk_vm_start(struct sk_vm *vm, struct sk_error *err)
 	/* vCPU threads are born with all signals blocked: they belong to the embedder's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = start_threads_locked(vm);
+	ret = vm->gdb ? gdb_start_locked(vm->gdb) : 0;
+	if (!ret)
+		ret = start_threads_locked(vm);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_mutex_unlock(&vm->lock);
 	if (ret) {
@@ -265,6 +273,11 @@ int sk_vm_press_power_button(struct sk_vm *vm)
 	return ret;
 }
 
+const char *sk_vm_exit_name(uint32_t kind)
+{
+	return kind < SK_VM_EXIT_KINDS ? sk_kvm_exit_name((enum sk_kvm_exit_kind)kind) : NULL;
+}
+
 void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
 {
 	struct sk_vm_stats s = {.struct_bytes = SK_MIN(stats->struct_bytes, sizeof(s))};
@@ -273,10 +286,17 @@ void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats)
 	for (uint32_t i = 0; i < SK_VM_MAX_CPUS; i++) {
 		struct vcpu_thread *t = &vm->threads[i];
 
-		s.exits += atomic_load_explicit(&t->exits, memory_order_relaxed);
-		s.pio_exits += atomic_load_explicit(&t->pio_exits, memory_order_relaxed);
-		s.mmio_exits += atomic_load_explicit(&t->mmio_exits, memory_order_relaxed);
+		for (uint32_t kind = 0; kind < SK_VM_EXIT_KINDS; kind++) {
+			uint64_t n = atomic_load_explicit(&t->exits[kind], memory_order_relaxed);
+
+			s.exits += n;
+			s.exits_by_kind[kind] += n;
+		}
 	}
+	s.pio_exits = s.exits_by_kind[SK_KVM_EXIT_PIO];
+	s.mmio_exits = s.exits_by_kind[SK_KVM_EXIT_MMIO];
+	s.main_ns = atomic_load_explicit(&vm->main_ns, memory_order_relaxed);
+	s.ended_ns = atomic_load_explicit(&vm->ended_ns, memory_order_relaxed);
 	pthread_mutex_lock(&vm->lock);
 	s.reboots = vm->reboots;
 	s.unclaimed_accesses = vm->unclaimed_before;

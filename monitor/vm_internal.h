@@ -103,7 +103,7 @@ struct vcpu_thread {
 	uint32_t index;
 	pthread_t thread;
 	/* Written by its own thread only, read by anybody: relaxed. */
-	_Atomic uint64_t exits, pio_exits, mmio_exits;
+	_Atomic uint64_t exits[SK_VM_EXIT_KINDS]; /* by enum sk_kvm_exit_kind */
 };
 
 struct sk_vm {
@@ -134,7 +134,9 @@ struct sk_vm {
 	/* Set with a release under the lock, read on every exit: a vCPU has to come to vm_park().
 	 */
 	atomic_bool wants_attention;
-	_Atomic uint64_t first_run_ns;
+	_Atomic uint64_t first_run_ns, main_ns, ended_ns;
+
+	struct gdb_server *gdb; /* NULL: none; immutable after create */
 
 	struct vcpu_thread threads[SK_VM_MAX_CPUS];
 };
@@ -180,6 +182,8 @@ int vcpu_arm_kick(struct sk_kvm_vcpu *vcpu) SK_MUST_CHECK;
 
 /* Ends the machine; the first reason wins. @report may be NULL. */
 void vm_request_end(struct sk_vm *vm, enum sk_vm_end end, uint32_t status, const char *report);
+/* Pauses it soon; the lock is held. sk_vm_resume() ends it. */
+void vm_request_pause_locked(struct sk_vm *vm);
 /* The guest asked for a reset: a reboot, or the end if the configuration says so. */
 void vm_request_reset(struct sk_vm *vm);
 /* Waits with the other vCPUs until the machine runs; false: it has ended, the thread returns. */

@@ -121,6 +121,8 @@ struct cli_options {
 	struct cli_list arg;	/* what stands after "--" */
 	unsigned int isolation; /* enum cli_isolation */
 	bool has_strace;
+	bool has_stats;
+	uint64_t gdb_port; /* 0: none */
 
 	/* run: the machine */
 	uint64_t cpus;

@@ -367,6 +367,30 @@ const struct cli_option cli_options_table[] = {
 			"Each is one line when it is over: the thread, the arguments, the result.",
 	},
 	{
+		.name = "stats",
+		IS_BOOL(has_stats),
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.brief = "Say at the end what took how long, and why the guest left KVM",
+		.detail =
+			"On standard error; with --isolation process the guest itself says it, on its "
+			"console.",
+	},
+	{
+		.name = "gdb",
+		IS_UINT(gdb_port),
+		.metavar = "PORT",
+		.max = 65535,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_BOOT,
+		.hint = "name a free TCP port, for example 1234",
+		.brief = "Wait for gdb at this port of 127.0.0.1 before the guest starts",
+		.detail =
+			"In gdb: target remote :PORT. A thread is a CPU. A unikernel waits before main() "
+			"with its code at a fixed place; breakpoints in other guests need a complete "
+			"KVM. Whoever reaches the port rules the guest. 0 is no port.",
+	},
+	{
 		.name = "cpus",
 		.letter = 'c',
 		IS_UINT(cpus),

@@ -37,6 +37,7 @@ extern uint64_t xsave_bytes;
 uint64_t xsave_bytes;
 
 struct program program;
+static int tells_main; /* whoever counts the time wants to know */
 
 static char first_stack[16384] __attribute__((aligned(16)));
 static char first_fault_stack[8192] __attribute__((aligned(16)));
@@ -82,6 +83,8 @@ static void set_word(struct words *words, char *word)
 		trace_start();
 	else if (kstrlen(word) == 9 && !memcmp(word, "skete.gdb", 9))
 		platform->tell(SK_DEBUG_READY, NULL);
+	else if (kstrlen(word) == 11 && !memcmp(word, "skete.stats", 11))
+		tells_main = 1;
 	else if (kstrlen(word) > 11 && !memcmp(word, "skete.name=", 11))
 		words->argument[0] = word + 11;
 }
@@ -139,6 +142,12 @@ static uint64_t build_vector(uint64_t top)
 	return sp;
 }
 
+static int told_main(int argc, char **argv, char **envp)
+{
+	platform->tell(SK_DEBUG_MAIN, NULL);
+	return main(argc, argv, envp);
+}
+
 static void name_thread(const char *path)
 {
 	const char *name = path;
@@ -156,7 +165,8 @@ void program_start(long *stack)
 	program.argv = (char **)(stack + 1);
 	program.envp = program.argv + stack[0] + 1;
 	name_thread(program.argv[0]);
-	__libc_start_main(main, (int)stack[0], (char **)(stack + 1), NULL, NULL, NULL);
+	__libc_start_main(tells_main ? told_main : main, (int)stack[0], (char **)(stack + 1), NULL,
+			  NULL, NULL);
 	__builtin_unreachable();
 }
 

@@ -146,6 +146,15 @@ struct sk_vm_config {
 	const struct sk_vm_virtio_console *virtio_console; /* NULL: none */
 	const struct sk_vm_disk *disks;			   /* nr_disks of them */
 	size_t nr_disks;
+
+	/*
+	 * gdb may attach at 127.0.0.1:gdb_port (0: no), which costs one more thread; whoever
+	 * reaches that port rules the guest. The guest does not start before gdb says so. gdb_text,
+	 * gdb_data: for an image of the unikernel with skete.gdb on its command line, where its two
+	 * segments are; 0 for other guests, which stop at breakpoints only on a complete KVM.
+	 */
+	uint16_t gdb_port;
+	uint64_t gdb_text, gdb_data;
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
@@ -276,6 +285,8 @@ SK_API int sk_vm_disk_get_stats(struct sk_vm *vm, uint32_t index,
 SK_API int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns,
 				       uint16_t rows) SK_MUST_CHECK;
 
+#define SK_VM_EXIT_KINDS 12
+
 /* Facts for reports and benchmarks. */
 struct sk_vm_stats {
 	size_t struct_bytes;   /* IN: sizeof() the caller's */
@@ -285,7 +296,14 @@ struct sk_vm_stats {
 	uint64_t mmio_exits;
 	uint64_t unclaimed_accesses; /* nobody answers at that address */
 	uint64_t reboots;
+	uint64_t main_ns;  /* when a unikernel said that main() is about to be called; 0: it did not
+			    */
+	uint64_t ended_ns; /* when the machine had ended; 0: not yet */
+	uint64_t exits_by_kind[SK_VM_EXIT_KINDS];
 };
+
+/* What the exits of a kind are called, as "port I/O". NULL from SK_VM_EXIT_KINDS on. */
+SK_API const char *sk_vm_exit_name(uint32_t kind);
 
 SK_API void sk_vm_get_stats(struct sk_vm *vm, struct sk_vm_stats *stats);
 

@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <skete/abi/debug.h>
 #include <skete/abi/tender.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -37,7 +38,8 @@ extern char syscall_entry[];
 uint64_t process_gate;
 static struct sk_tender_info *info;
 static int (*host_clock_gettime)(int, struct timespec *);
-static uint64_t start_ns; /* CLOCK_MONOTONIC at the start of clock_ns() */
+static uint64_t entry_ns, main_ns; /* for skete.stats */
+static uint64_t start_ns;	   /* CLOCK_MONOTONIC at the start of clock_ns() */
 
 long process_call(long number, long a, long b, long c, long d, long e, long f);
 void process_signal(int number, const siginfo_t *signal, ucontext_t *context);
@@ -341,15 +343,30 @@ static int read_byte(void)
 	return byte;
 }
 
-/* There is nobody to tell. */
+/* There is nobody to tell: so keep it for the end. */
 static void tell(uint32_t event, const void *about)
 {
-	(void)event;
 	(void)about;
+	if (event == SK_DEBUG_MAIN)
+		main_ns = host_ns(CLOCK_MONOTONIC);
+}
+
+static void print_time(const char *what, uint64_t at_ns)
+{
+	uint64_t us = (at_ns - info->start_ns) / 1000;
+
+	kprintf(", %s after %lu.%02lu ms", what, us / 1000, us % 1000 / 10);
 }
 
 __attribute__((noreturn)) static void exit_process(int status)
 {
+	if (main_ns) {
+		kprintf("skete: time: start at 0");
+		print_time("guest entered", entry_ns);
+		print_time("main()", main_ns);
+		print_time("end", host_ns(CLOCK_MONOTONIC));
+		kprintf("\n");
+	}
 	for (;;)
 		process_call(SYS_exit_group, status & 0xff, 0, 0, 0, 0, 0);
 }
@@ -381,6 +398,7 @@ void process_start(struct sk_tender_info *from)
 	info = from;
 	process_gate = from->gate;
 	host_clock_gettime = (int (*)(int, struct timespec *))from->clock_gettime;
+	entry_ns = host_ns(CLOCK_MONOTONIC);
 	boot.bias = from->bias;
 	boot.direct = boot.here = from->memory;
 	boot.arena = from->arena;
