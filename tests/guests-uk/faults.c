@@ -126,6 +126,16 @@ static int fail(const char *how)
 		__asm__ volatile("cli");
 	if (!strcmp(how, "abort"))
 		abort();
+	if (!strcmp(how, "double-free")) {
+		code = malloc(100);
+		free(code);
+		free(code);
+	}
+	if (!strcmp(how, "bad-free")) {
+		static char *volatile nowhere = (char *)&depth;
+
+		free(nowhere);
+	}
 	if (!strcmp(how, "term"))
 		raise(SIGTERM);
 	if (!strcmp(how, "smash")) {

@@ -182,9 +182,114 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-int main(void)
+/* Every block is aligned as asked, holds what it is given, and meets no other. */
+static void malloc_family(void)
+{
+	static struct {
+		char *p;
+		size_t bytes;
+	} blocks[400];
+	size_t n = 0, bytes = 1;
+	char *p;
+
+	for (size_t align = 16; align <= 1ul << 16; align *= 4, bytes += 7) {
+		for (; bytes < 3 * MIB; bytes = bytes * 3 / 2 + 1) {
+			if (posix_memalign((void **)&p, align, bytes) || (uintptr_t)p % align)
+				check(0, "alignment");
+			memset(p, (int)n, bytes);
+			blocks[n].p = p;
+			blocks[n++].bytes = bytes;
+		}
+		bytes = 1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < blocks[i].bytes; k++)
+			if (blocks[i].p[k] != (char)i)
+				check(0, "blocks do not overlap");
+		free(blocks[i].p);
+	}
+	for (bytes = 1; bytes < 2 * MIB; bytes = bytes * 2 + 1) {
+		p = calloc(bytes, 1);
+		if (!p || !is_zero(p, bytes))
+			check(0, "calloc is zero");
+		free(p);
+	}
+	p = NULL;
+	for (bytes = 64, n = 0; bytes < 4 * MIB; bytes += (bytes / 4 & ~63ul) + 64) {
+		p = realloc(p, bytes);
+		if (!p || !filled(p, n, 9))
+			check(0, "realloc keeps what there was");
+		fill(p, bytes, 9);
+		n = bytes;
+	}
+	p = realloc(p, 64);
+	check(p && filled(p, 64, 9), "malloc, calloc, realloc, posix_memalign");
+	free(p);
+	free(NULL);
+	n = SIZE_MAX / 2;
+	__asm__("" : "+r"(n)); /* the compiler would warn */
+	check(calloc(n, 3) == NULL, "calloc notices an overflow");
+}
+
+static void *volatile handed[512];
+
+static void *freer(void *arg)
+{
+	int left = 20000;
+
+	while (left)
+		for (int i = 0; i < 512 && left; i++)
+			if (handed[i]) {
+				free(handed[i]);
+				handed[i] = NULL;
+				left--;
+			}
+	return arg;
+}
+
+/* One thread allocates what another frees. */
+static void handed_over(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, freer, NULL);
+	for (int made = 0; made < 20000;)
+		for (int i = 0; i < 512 && made < 20000; i++)
+			if (!handed[i])
+				handed[i] = memset(malloc((size_t)(1 + made++ % 2000)), 1, 1);
+	pthread_join(thread, NULL);
+	check(1, "blocks that another thread frees");
+}
+
+/* What was freed in one size is there for another, in a machine that cannot hold both. */
+static int reuse_sizes(size_t all)
+{
+	static const size_t sizes[] = {100, 5000, 48, 20000, 700, 100000};
+	void **list = malloc(all / 48 * sizeof(void *) / 4);
+
+	for (int round = 0; round < 12; round++) {
+		size_t bytes = sizes[round % 6], count = all / 4 / bytes;
+
+		for (size_t i = 0; i < count; i++) {
+			list[i] = malloc(bytes);
+			if (!list[i])
+				return 1;
+			memset(list[i], round, bytes);
+		}
+		for (size_t i = 0; i < count; i++)
+			free(list[i]);
+	}
+	puts("done");
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t threads[4];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1)
+		return reuse_sizes((size_t)atol(argv[1]) * MIB);
 
 	basic();
 	huge();
@@ -192,6 +297,8 @@ int main(void)
 	reuse();
 	too_much();
 	brk_area();
+	malloc_family();
+	handed_over();
 	for (long i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, worker, (void *)(i + 1));
 	for (int i = 0; i < 4; i++)

@@ -170,11 +170,42 @@ static void *spin_nice(void *i)
 	return spin(i);
 }
 
+/* Does a millisecond's sleep end within two? A machine whose timer is slower cannot cut slices. */
+static int timer_is_fine(void)
+{
+	double worst = 0;
+
+	for (int i = 0; i < 10; i++) {
+		double begin = now(CLOCK_MONOTONIC), took;
+
+		usleep(1000);
+		took = now(CLOCK_MONOTONIC) - begin;
+		worst = took > worst ? took : worst;
+	}
+	return worst < 0.002;
+}
+
+static void slices(void)
+{
+	struct timespec slice;
+	long last = 1000000000;
+
+	for (int nice = -10; nice <= 10; nice += 5) {
+		setpriority(PRIO_PROCESS, 0, nice);
+		if (sched_rr_get_interval(0, &slice) || slice.tv_sec || slice.tv_nsec >= last / 2)
+			check(0, "higher nice values have shorter slices");
+		last = slice.tv_nsec;
+	}
+	setpriority(PRIO_PROCESS, 0, 0);
+	check(1, "higher nice values have shorter slices");
+}
+
 static void shares(void)
 {
 	clockid_t clocks[2];
 	pthread_t threads[2];
 	double used[2], start_time;
+	int fine = timer_is_fine();
 
 	stop = 0;
 	threads[0] = start(spin_nice, 0);
@@ -190,7 +221,11 @@ static void shares(void)
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
 	printf("nice 0 %.3f s, nice 15 %.3f s\n", used[0], used[1]);
-	check(used[1] > 0 && used[0] > 3 * used[1], "nice threads get less, but some");
+	check(used[0] > 0 && used[1] > 0, "nice threads get something");
+	if (fine && timer_is_fine())
+		check(used[0] > 3 * used[1], "but less");
+	else
+		puts("the timer of this machine is too coarse to see how much");
 }
 
 static void cpu_time(void)
@@ -258,6 +293,7 @@ int main(int argc, char **argv)
 	in_order(1);
 	in_order(0);
 	starves();
+	slices();
 	shares();
 	puts("done");
 	return 0;

@@ -66,6 +66,9 @@ int random_bytes(void *out, size_t bytes);
 /* kernel/fault.c */
 _Noreturn void fatal(const char *what);
 
+/* libc/malloc.c: the thread has ended. Masked. */
+void malloc_thread_exit(struct thread *thread);
+
 /* sys/ */
 long sys_exit(int status);
 _Noreturn void thread_exit_switch(void);

@@ -233,6 +233,7 @@ void sched_exit(void)
 
 	dead->state = THREAD_DEAD;
 	timer_cancel(&dead->timer);
+	malloc_thread_exit(dead);
 	next = pick(cpu, dead);
 	make_current(cpu, next);
 	thread_free(dead);

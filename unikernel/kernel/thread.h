@@ -17,6 +17,7 @@
 
 #include "../arch/x86_64/cpu.h"
 
+struct heap_cache;
 struct queued_signal;
 
 enum thread_state { THREAD_RUNNABLE, THREAD_BLOCKED, THREAD_DEAD };
@@ -76,7 +77,8 @@ struct thread {
 	uint32_t policy; /* SCHED_* */
 	int32_t level;	 /* who goes first: LEVEL_*, or a real-time priority */
 	uint64_t slice_ns;
-	volatile uint64_t cpu_ns; /* of CPU time, until it last stopped */
+	struct heap_cache *heap_cache; /* free blocks of malloc() */
+	volatile uint64_t cpu_ns;      /* of CPU time, until it last stopped */
 };
 
 /* Levels below the real-time priorities 1 to 99. Who may run at a lower one waits for all above. */
