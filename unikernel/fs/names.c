@@ -42,7 +42,7 @@ long names_add(struct walk *w, struct inode *inode, struct entry **out)
 {
 	struct inode *directory = w->parent->inode;
 	struct entry *entry = NULL;
-	long result = may_change(w->parent);
+	long result = directory->ops ? -ENOENT : may_change(w->parent);
 
 	if (!result && entry_is_removed(w->parent))
 		result = -ENOENT;
@@ -71,7 +71,7 @@ long names_add(struct walk *w, struct inode *inode, struct entry **out)
 /* Walk to a name that must not be there yet. */
 static long walk_to_new(int directory, const char *path, struct walk *w)
 {
-	long result = walk(directory, path, WALK_CREATE, w);
+	long result = walk(directory, path, WALK_CREATE | WALK_NAME, w);
 
 	if (!result && (w->entry || w->file)) {
 		walk_end(w);
@@ -185,7 +185,7 @@ long names_unlink(int directory, const char *path, int flags)
 {
 	struct walk w;
 	struct entry *gone = NULL;
-	long result = walk(directory, path, 0, &w);
+	long result = walk(directory, path, WALK_NAME, &w);
 	int is_directory;
 
 	if (result)
@@ -306,11 +306,11 @@ long names_rename(int from_directory, const char *from, int directory, const cha
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
-	result = walk(from_directory, from, 0, &a);
+	result = walk(from_directory, from, WALK_NAME, &a);
 	if (result)
 		return result;
 	walk_unlock(&a);
-	result = walk(directory, path, WALK_CREATE, &b);
+	result = walk(directory, path, WALK_CREATE | WALK_NAME, &b);
 	if (result) {
 		walk_end(&a);
 		return result;

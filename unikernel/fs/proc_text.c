@@ -68,10 +68,23 @@ static void write_flags(struct text *text)
 			text_print(text, " %s", flags[i].name);
 }
 
+/* How fast the time-stamp counter runs, from a tenth of a millisecond. */
+static uint64_t counter_khz(void)
+{
+	uint64_t start_ns = clock_ns(), start = rdtsc(), ns, ticks;
+
+	do {
+		ns = clock_ns() - start_ns;
+		ticks = rdtsc() - start;
+	} while (ns < 100000);
+	return ticks * 1000000 / ns;
+}
+
 static void write_cpuinfo(struct text *text)
 {
 	uint32_t r[4], vendor[4], family, model;
 	char vendor_name[13] = "", name[49];
+	uint64_t khz = counter_khz();
 
 	cpuid(0, 0, vendor);
 	memcpy(vendor_name, &vendor[1], 4);
@@ -88,9 +101,8 @@ static void write_cpuinfo(struct text *text)
 			   vendor_name, family);
 		text_print(text, "model\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n", model, name,
 			   r[0] & 15);
-		text_print(text, "cpu MHz\t\t: %lu.000\nsiblings\t: %u\ncpu cores\t: %u\n",
-			   (clock_to_tsc(clock_ns() + 1000000) - rdtsc()) / 1000, cpu_count,
-			   cpu_count);
+		text_print(text, "cpu MHz\t\t: %lu.%03lu\nsiblings\t: %u\ncpu cores\t: %u\n",
+			   khz / 1000, khz % 1000, cpu_count, cpu_count);
 		write_flags(text);
 		text_print(text, "\nclflush size\t: 64\ncache_alignment\t: 64\n"
 				 "address sizes\t: 48 bits physical, 48 bits virtual\n\n");

@@ -134,6 +134,11 @@ static long jump(struct walk *w, struct inode *inode, int is_last)
 	return 1;
 }
 
+static int follows(uint32_t flags, int is_last, int has_slash)
+{
+	return !is_last || flags & WALK_FOLLOW || (has_slash && !(flags & WALK_NAME));
+}
+
 /* One name. 0: go on; 1: the end; else failed. */
 static long next_name(struct walk *w, const char **path, uint32_t flags, uint32_t *links)
 {
@@ -153,6 +158,8 @@ static long next_name(struct walk *w, const char **path, uint32_t flags, uint32_
 		return -ENOTDIR;
 	if (inode_permits(w->at->inode, 1))
 		return -EACCES;
+	w->name = name;
+	w->name_bytes = (uint32_t)(end - name);
 	if (end - name == 1 && name[0] == '.')
 		return is_last;
 	if (end - name == 2 && name[0] == '.' && name[1] == '.') {
@@ -162,15 +169,13 @@ static long next_name(struct walk *w, const char **path, uint32_t flags, uint32_
 	if (end - name > NAME_BYTES_MAX)
 		return -ENAMETOOLONG;
 	result = entry_find(w->at, name, (uint32_t)(end - name), &entry);
-	w->name = name;
-	w->name_bytes = (uint32_t)(end - name);
 	if (result == -ENOENT && is_last && flags & WALK_CREATE) {
 		w->parent = entry_get(w->at);
 		return 1;
 	}
 	if (result)
 		return result;
-	if (S_ISLNK(entry->inode->mode) && (!is_last || flags & WALK_FOLLOW || rest > end)) {
+	if (S_ISLNK(entry->inode->mode) && follows(flags, is_last, rest > end)) {
 		if (++*links > LINKS_MAX)
 			result = -ELOOP;
 		else

@@ -12,6 +12,7 @@
 #define WALK_FOLLOW 1 /* a symbolic link at the end, too */
 #define WALK_CREATE 2 /* the last name may be missing */
 #define WALK_EMPTY  4 /* "" is what the descriptor refers to */
+#define WALK_NAME   8 /* the name itself is meant: a slash behind it follows no link */
 
 struct walk {
 	struct entry *parent; /* where the last name is; NULL if it was ".", ".." or "/" */

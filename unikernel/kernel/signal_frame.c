@@ -12,7 +12,7 @@
 #include "kernel.h"
 #include "signals.h"
 
-extern char signal_trampoline[];
+extern char signal_trampoline[], __ro_end[], __bss_end[];
 extern uint64_t xsave_bytes;
 
 /* What a handler's call leaves on the stack, below it the vector registers. */
@@ -41,11 +41,17 @@ static uint64_t *reg(struct regs *regs, uint32_t i)
 	return (uint64_t *)((char *)regs + gregs_of[i][0]);
 }
 
+/* The image's own data is always there (and in a Linux process not in the page tables). */
+static int is_image_data(uint64_t address)
+{
+	return address >= (uint64_t)__ro_end && address < (uint64_t)__bss_end;
+}
+
 /* Make sure that this part of the stack is there; nothing may be missing when it is written to. */
 static int back(uint64_t start, uint64_t end)
 {
 	for (uint64_t page = start & -PAGE_SIZE; page < end; page += PAGE_SIZE)
-		while (!mm_writable(page))
+		while (!is_image_data(page) && !mm_writable(page))
 			if (mm_fault(page, 2))
 				return 0;
 	return 1;

@@ -169,6 +169,8 @@ static int take_locked(volatile uint64_t *pending, struct queued_signal **queue,
 	entry = *queue;
 	if (entry) {
 		*queue = entry->next;
+		if (entry->taken)
+			entry->taken(entry);
 		memcpy(info, &entry->info, sizeof(*info));
 		entry->is_queued = 0;
 		if (!entry->is_owned)

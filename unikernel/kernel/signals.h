@@ -38,6 +38,7 @@ struct queued_signal {
 	uint32_t is_owned;  /* by somebody else: not freed */
 	uint32_t is_queued; /* an owned one is in a queue */
 	struct thread *to;  /* an owned one: whose queue, NULL for the program's */
+	void (*taken)(struct queued_signal *entry); /* an owned one is about to be; locked */
 	siginfo_t info;
 };
 

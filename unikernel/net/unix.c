@@ -40,13 +40,26 @@ struct unix_socket *unix_get(struct unix_socket *socket)
 	return socket;
 }
 
+static struct unix_address *address_get(struct unix_address *address)
+{
+	if (address)
+		__atomic_fetch_add(&address->refs, 1, __ATOMIC_RELAXED);
+	return address;
+}
+
+static void address_put(struct unix_address *address)
+{
+	if (address && !__atomic_sub_fetch(&address->refs, 1, __ATOMIC_ACQ_REL))
+		heap_free(address, sizeof(*address));
+}
+
 void unix_put(struct unix_socket *socket)
 {
 	if (__atomic_sub_fetch(&socket->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	unix_free_packets(socket->first);
-	if (socket->address && !__atomic_sub_fetch(&socket->address->refs, 1, __ATOMIC_ACQ_REL))
-		heap_free(socket->address, sizeof(*socket->address));
+	address_put(socket->address);
+	address_put(socket->gone);
 	heap_free(socket, sizeof(*socket));
 }
 
@@ -107,11 +120,12 @@ long unix_pair(struct socket *a, struct socket *b)
 
 /* --- names --- */
 
-static struct unix_socket *find_abstract(const struct sockaddr_un *name, uint32_t bytes)
+static struct unix_socket *find_abstract(const struct sockaddr_un *name, uint32_t bytes, int type)
 {
 	struct unix_socket *s = abstract_names;
 
-	while (s && (s->address->bytes != bytes || memcmp(&s->address->name, name, bytes)))
+	while (s && (s->base.type != type || s->address->bytes != bytes ||
+		     memcmp(&s->address->name, name, bytes)))
 		s = s->next_name;
 	return s;
 }
@@ -160,7 +174,7 @@ long unix_find(const struct sockaddr_un *name, uint32_t bytes, int type, struct 
 		result = find_path(path, out);
 	} else {
 		mutex_lock(&unix_links);
-		*out = find_abstract(name, bytes);
+		*out = find_abstract(name, bytes, type);
 		if (*out)
 			unix_get(*out);
 		mutex_unlock(&unix_links);
@@ -190,7 +204,7 @@ static struct unix_address *make_address(const struct sockaddr_un *name, uint32_
 static long bind_abstract(struct unix_socket *socket, const struct sockaddr_un *name,
 			  uint32_t bytes)
 {
-	if (find_abstract(name, bytes))
+	if (find_abstract(name, bytes, socket->base.type))
 		return -EADDRINUSE;
 	socket->address = make_address(name, bytes);
 	if (!socket->address)
@@ -268,16 +282,18 @@ static long unix_name(struct socket *base, void *address, uint32_t *bytes, int i
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	uint32_t length = PATH_AT;
 
-	if (is_peer) {
-		of = unix_peer(socket);
-		if (!of)
-			return -ENOTCONN;
-	}
-	if (of->address) {
-		name = of->address->name;
-		length = of->address->bytes;
-	}
+	const struct unix_address *is;
+
 	if (is_peer)
+		of = unix_peer(socket);
+	if (!of && !socket->was_connected)
+		return -ENOTCONN;
+	is = of ? of->address : socket->gone; /* of a peer that is no more */
+	if (is) {
+		name = is->name;
+		length = is->bytes;
+	}
+	if (is_peer && of)
 		unix_put(of);
 	memcpy(address, &name, length < *bytes ? length : *bytes);
 	*bytes = length;
@@ -315,8 +331,7 @@ static long add_connection(struct unix_socket *client, struct unix_socket *liste
 
 	if (!server)
 		return -ENOMEM;
-	server->address = listener->address;
-	__atomic_fetch_add(&server->address->refs, 1, __ATOMIC_RELAXED);
+	server->address = address_get(listener->address);
 	join(client, server);
 	*listener->backlog_last = server;
 	listener->backlog_last = &server->backlog_next;
@@ -519,6 +534,7 @@ static void unix_destroy(struct socket *base)
 	if (peer && base->type != SOCK_DGRAM && peer->peer == socket) {
 		peer->peer = NULL;
 		peer->no_send = 1;
+		peer->gone = address_get(socket->address);
 	}
 	mutex_unlock(&unix_links);
 	had_data = socket->first != NULL;

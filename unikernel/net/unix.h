@@ -55,6 +55,7 @@ struct unix_socket {
 	uint32_t was_connected;
 	volatile uint32_t no_send;
 	struct unix_address *address;
+	struct unix_address *gone;     /* that of a peer that was closed */
 	struct unix_socket *next_name; /* in the list of abstract names */
 	struct inode *inode;	       /* the node it is bound to: a reference */
 	struct unix_socket *backlog_first, **backlog_last, *backlog_next;

@@ -258,6 +258,11 @@ long sys_fsync(int fd)
 	return result;
 }
 
+long sys_fdatasync(int fd)
+{
+	return sys_fsync(fd);
+}
+
 long sys_syncfs(int fd)
 {
 	return with_file(fd);

@@ -59,6 +59,7 @@ long sys_sendfile(int to_fd, int from_fd, int64_t *offset, size_t bytes);
 long sys_copy_file_range(int from_fd, int64_t *from_at, int to_fd, int64_t *to_at, size_t bytes,
 			 unsigned int flags);
 long sys_fsync(int fd);
+long sys_fdatasync(int fd);
 long sys_syncfs(int fd);
 long sys_sync(void);
 long sys_fadvise64(int fd, int64_t offset, int64_t bytes, int advice);

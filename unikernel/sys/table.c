@@ -35,6 +35,7 @@ const syscall_function syscall_table[SYSCALL_COUNT] = {
 	ENTRY(sendfile),
 	ENTRY(copy_file_range),
 	ENTRY(fsync),
+	ENTRY(fdatasync),
 	ENTRY(syncfs),
 	ENTRY(sync),
 	ENTRY(fadvise64),

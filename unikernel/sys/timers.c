@@ -3,6 +3,7 @@
 /* System calls about timers that send signals: timer_create(2), setitimer(2), alarm(2). */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -38,9 +39,18 @@ static void rings(struct alarm *alarm, uint64_t times)
 		__atomic_fetch_add(&t->missed, (uint32_t)times, __ATOMIC_RELAXED);
 		return;
 	}
-	t->overrun = __atomic_exchange_n(&t->missed, 0, __ATOMIC_RELAXED) + (uint32_t)times - 1;
-	t->signal.info.si_overrun = (int)t->overrun;
+	__atomic_fetch_add(&t->missed, (uint32_t)times - 1, __ATOMIC_RELAXED);
 	(void)signal_send_owned(t->to, &t->signal);
+}
+
+/* The signal is delivered: now its overruns are known. */
+static void taken(struct queued_signal *signal)
+{
+	struct sig_timer *t =
+		(struct sig_timer *)((char *)signal - offsetof(struct sig_timer, signal));
+
+	t->overrun = __atomic_exchange_n(&t->missed, 0, __ATOMIC_RELAXED);
+	signal->info.si_overrun = (int)t->overrun;
 }
 
 static long choose(struct sig_timer *t, const struct sigevent *event)
@@ -76,6 +86,7 @@ long sys_timer_create(int clock, const struct sigevent *event, int *id)
 	if (!t)
 		return -EAGAIN;
 	t->alarm.rings = rings;
+	t->signal.taken = taken;
 	t->clock = clock;
 	result = choose(t, event);
 	mutex_lock(&mutex);
