@@ -12,11 +12,13 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #define WAIT_MS	     600000
+#define DISK_BYTES   (1024 * 1024)
 #define MAX_GROWTH   (8 * SK_MIB)
 #define DOTS_TO_WARM 1 /* after so many everything has been touched that ever will be */
 
@@ -67,39 +69,89 @@ static int64_t watch(struct sk_vm *vm, int console_fd)
 	}
 }
 
+/* What the devices have on the host's side. */
+struct outside {
+	char folder[64], disk_path[96], vsock_path[96];
+	int in[2], out[2]; /* of the console */
+	struct sk_vm_rng rng;
+	struct sk_vm_net net;
+	struct sk_vm_vsock vsock;
+	struct sk_vm_virtio_console console;
+	struct sk_vm_disk disk;
+};
+
+static void open_outside(struct outside *o)
+{
+	int fd;
+
+	*o = (struct outside){.folder = "/tmp/skete-hostile-XXXXXX"};
+	assert_non_null(mkdtemp(o->folder));
+	snprintf(o->disk_path, sizeof(o->disk_path), "%s/disk", o->folder);
+	snprintf(o->vsock_path, sizeof(o->vsock_path), "%s/vsock", o->folder);
+	fd = open(o->disk_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, DISK_BYTES), 0);
+	close(fd);
+	assert_int_equal(pipe2(o->in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(o->out, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(write(o->in[1], "some input\n", 11), 11);
+	o->net.kind = SK_VM_NET_USER;
+	o->vsock = (struct sk_vm_vsock){.cid = 3, .path = o->vsock_path};
+	o->console = (struct sk_vm_virtio_console){.in_fd = o->in[0], .out_fd = o->out[1]};
+	o->disk = (struct sk_vm_disk){.path = o->disk_path, .format = SK_VM_DISK_RAW, .queues = 2};
+}
+
+static void close_outside(struct outside *o)
+{
+	struct stat st;
+
+	/* The guest wrote where it liked, and never beyond the end. */
+	assert_int_equal(stat(o->disk_path, &st), 0);
+	assert_int_equal(st.st_size, DISK_BYTES);
+	unlink(o->disk_path);
+	unlink(o->vsock_path);
+	assert_int_equal(rmdir(o->folder), 0);
+	for (int i = 0; i < 2; i++) {
+		close(o->in[i]);
+		close(o->out[i]);
+	}
+}
+
+static void configure(struct sk_vm_config *config, const struct outside *o)
+{
+	sk_vm_config_init(config, sizeof(*config));
+	config->kernel_path = guest;
+	config->memory_bytes = 4 * SK_MIB;
+	config->transport = SK_VM_TRANSPORT_MMIO;
+	config->rng = &o->rng;
+	config->virtio_console = &o->console;
+	config->nets = &o->net;
+	config->nr_nets = 1;
+	config->disks = &o->disk;
+	config->nr_disks = 1;
+	config->vsock = &o->vsock;
+}
+
 static void the_monitor_lives(void **state)
 {
 	const char *rounds = getenv("SKETE_HOSTILE_ROUNDS");
-	const struct sk_vm_rng rng = {0};
-	const struct sk_vm_net net = {.kind = SK_VM_NET_USER};
-	struct sk_vm_virtio_console console;
+	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
 	struct sk_vm_config config;
 	struct sk_vm_result result;
-	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
 	struct sk_error err = {0};
 	struct sk_vm *vm = NULL;
-	int in[2], out[2];
+	struct outside outside;
 	char cmdline[64];
 	int64_t growth;
 
 	(void)state;
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(write(in[1], "some input\n", 11), 11);
-	console = (struct sk_vm_virtio_console){.in_fd = in[0], .out_fd = out[1]};
+	open_outside(&outside);
+	configure(&config, &outside);
 	snprintf(cmdline, sizeof(cmdline), "%s 1", rounds ? rounds : "512");
-	sk_vm_config_init(&config, sizeof(config));
-	config.kernel_path = guest;
 	config.cmdline = cmdline;
-	config.memory_bytes = 4 * SK_MIB;
-	config.transport = SK_VM_TRANSPORT_MMIO;
-	config.rng = &rng;
-	config.virtio_console = &console;
-	config.nets = &net;
-	config.nr_nets = 1;
 	if (sk_vm_create(&vm, &config, &err) || sk_vm_start(vm, &err))
 		fail_msg("%s", err.message);
-	growth = watch(vm, out[0]);
+	growth = watch(vm, outside.out[0]);
 	assert_int_equal(sk_vm_wait(vm, 0, &result), 0);
 	sk_vm_get_stats(vm, &stats);
 	printf("# %s rounds for each device, %llu exits, %lld KiB more memory\n",
@@ -111,10 +163,7 @@ static void the_monitor_lives(void **state)
 	if (!HAS_SANITIZER)
 		assert_true(growth < (int64_t)MAX_GROWTH);
 	sk_vm_destroy(vm);
-	for (int i = 0; i < 2; i++) {
-		close(in[i]);
-		close(out[i]);
-	}
+	close_outside(&outside);
 }
 
 int main(int argc, char **argv)
