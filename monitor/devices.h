@@ -79,6 +79,9 @@ struct devices {
 extern const struct device_kind block_kind;
 extern const struct device_kind net_kind;
 
+/* virtio_balloon.c */
+extern const struct device_kind balloon_kind;
+
 /* virtio_vsock.c */
 extern const struct device_kind vsock_kind;
 

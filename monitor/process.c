@@ -26,6 +26,7 @@ static int compare_options(const struct cli_options *o, const struct cli_options
 		{o->net.nr > 0, "net"},
 		{o->publish.nr > 0, "publish"},
 		{o->vsock.nr > 0, "vsock"},
+		{o->balloon.nr > 0, "balloon"},
 		{o->serial.kind == CLI_SERIAL_PTY, "serial pty"},
 		{o->disk.nr > 0, "disk"},
 		{o->gdb_port != 0, "gdb"},

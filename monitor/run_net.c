@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-/* `skete run`: --net, --publish and --vsock become devices of libskete. */
+/* `skete run`: --net, --publish, --vsock and --balloon become devices of libskete. */
 #include "run.h"
 
 #include <stdio.h>
@@ -14,6 +14,7 @@ struct run_nets {
 	char **texts; /* of forwards; ours */
 	size_t nr_texts;
 	struct sk_vm_vsock vsock;
+	struct sk_vm_balloon balloon;
 	const char **forwards; /* of the first user-mode device: its own and --publish */
 };
 
@@ -145,6 +146,16 @@ int run_nets_configure(struct run_nets **out, const struct cli_options *options,
 		ret = publish(r, &options->publish, err);
 	config->nets = r->nets;
 	config->nr_nets = r->nr;
+	if (options->balloon.nr) {
+		const struct cli_balloon *balloon = options->balloon.items;
+
+		r->balloon = (struct sk_vm_balloon){
+			.size_bytes = balloon->size_bytes,
+			.keeps_on_oom = !balloon->has_deflate_on_oom,
+			.has_no_reporting = !balloon->has_reporting,
+		};
+		config->balloon = &r->balloon;
+	}
 	if (options->vsock.nr) {
 		const struct cli_vsock *vsock = options->vsock.items;
 

@@ -96,7 +96,7 @@ int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns, uint16_t row
 }
 
 const struct device_kind *const device_kinds[] = {
-	&block_kind, &net_kind, &vsock_kind, &rng_kind, &console_kind,
+	&block_kind, &net_kind, &vsock_kind, &balloon_kind, &rng_kind, &console_kind,
 };
 
 const size_t nr_device_kinds = SK_ARRAY_SIZE(device_kinds);

@@ -139,6 +139,7 @@ int vm_config_copy(struct sk_vm_config *to, const struct sk_vm_config *from, str
 	to->rng = copy_rng(to->rng);
 	to->virtio_console = copy_plain(to->virtio_console, sizeof(*to->virtio_console));
 	to->vsock = copy_vsock(to->vsock);
+	to->balloon = copy_plain(to->balloon, sizeof(*to->balloon));
 	ret = vm_nets_copy(to, err);
 	if (ret) {
 		/* The disks are still the caller's. */
@@ -157,6 +158,7 @@ void vm_config_fini(struct sk_vm_config *c)
 	free_const(c->kvm_path);
 	free_rng(c->rng);
 	free_vsock(c->vsock);
+	free_const(c->balloon);
 	vm_nets_free(c);
 	vm_disks_free(c);
 	free_const(c->virtio_console);

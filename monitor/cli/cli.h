@@ -77,6 +77,12 @@ struct cli_rng {
 	uint64_t bytes_per_s;
 };
 
+struct cli_balloon {
+	uint64_t size_bytes;
+	bool has_deflate_on_oom;
+	bool has_reporting;
+};
+
 struct cli_vsock {
 	uint64_t cid;
 	char *path; /* always set */
@@ -134,12 +140,13 @@ struct cli_options {
 	bool has_reboot; /* a guest that reboots starts again */
 
 	/* run: its devices */
-	struct cli_records disk;  /* of struct cli_disk */
-	struct cli_records rng;	  /* of struct cli_rng; at most one */
-	struct cli_records net;	  /* of struct cli_net */
-	struct cli_records vsock; /* of struct cli_vsock; at most one */
-	struct cli_list publish;  /* [ADDR:]PORT:PORT[/udp], for user mode */
-	unsigned int transport;	  /* enum cli_transport */
+	struct cli_records disk;    /* of struct cli_disk */
+	struct cli_records rng;	    /* of struct cli_rng; at most one */
+	struct cli_records net;	    /* of struct cli_net */
+	struct cli_records balloon; /* of struct cli_balloon; at most one */
+	struct cli_records vsock;   /* of struct cli_vsock; at most one */
+	struct cli_list publish;    /* [ADDR:]PORT:PORT[/udp], for user mode */
+	unsigned int transport;	    /* enum cli_transport */
 
 	/* run: the console */
 	struct cli_target serial;  /* enum cli_serial */

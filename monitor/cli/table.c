@@ -179,6 +179,32 @@ static const struct cli_option rng_keys[] = {
 	},
 };
 
+static const struct cli_option balloon_keys[] = {
+	{
+		.name = "size",
+		.type = CLI_SIZE,
+		.offset = KEY_AT(cli_balloon, uint64_t, size_bytes),
+		.metavar = "SIZE",
+		.max = UINT64_C(1) << 40,
+		.hint = "write 128M, for example",
+		.brief = "Memory that the guest shall do without at first",
+	},
+	{
+		.name = "deflate-on-oom",
+		.type = CLI_BOOL,
+		.init = true,
+		.offset = KEY_AT(cli_balloon, bool, has_deflate_on_oom),
+		.brief = "Let the guest take pages back when it runs out of memory",
+	},
+	{
+		.name = "reporting",
+		.type = CLI_BOOL,
+		.init = true,
+		.offset = KEY_AT(cli_balloon, bool, has_reporting),
+		.brief = "Take back the pages that the guest does not use",
+	},
+};
+
 static const struct cli_option vsock_keys[] = {
 	{
 		.name = "cid",
@@ -507,6 +533,15 @@ const struct cli_option cli_options_table[] = {
 			"A client of the socket writes \"CONNECT 80\" and a newline to reach port 80 "
 			"of the guest. What the guest connects to at CID 2, port 80, is the socket "
 			"called SOCKET_80.",
+	},
+	{
+		.name = "balloon",
+		IS_RECORD(balloon_keys, balloon, struct cli_balloon),
+		.metavar = "KEY=VALUE,...",
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.flags = CLI_BARE,
+		.brief = "Memory that the guest does not need goes back to the host",
 	},
 	{
 		.name = "publish",

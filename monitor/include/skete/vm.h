@@ -51,6 +51,13 @@ struct sk_vm_rng {
 	uint64_t bytes_per_s; /* 0: as fast as it goes */
 };
 
+/* The memory balloon, which also gives back what the guest does not use. */
+struct sk_vm_balloon {
+	uint64_t size_bytes;   /* of memory that the guest shall do without at first */
+	bool keeps_on_oom;     /* the guest may not take pages back when it runs out of memory */
+	bool has_no_reporting; /* what the guest frees stays with it */
+};
+
 /*
  * The socket device: streams between AF_VSOCK in the guest and Unix sockets of the host. A client
  * of
@@ -143,6 +150,7 @@ struct sk_vm_config {
 	const struct sk_vm_net *nets;	/* nr_nets of them */
 	size_t nr_nets;
 	const struct sk_vm_vsock *vsock;		   /* NULL: none */
+	const struct sk_vm_balloon *balloon;		   /* NULL: none */
 	const struct sk_vm_virtio_console *virtio_console; /* NULL: none */
 	const struct sk_vm_disk *disks;			   /* nr_disks of them */
 	size_t nr_disks;
@@ -284,6 +292,25 @@ SK_API int sk_vm_disk_get_stats(struct sk_vm *vm, uint32_t index,
 /* The terminal of the virtio console has another size. -EINVAL: not running, or no such console. */
 SK_API int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns,
 				       uint16_t rows) SK_MUST_CHECK;
+
+/*
+ * The balloon. set_size asks the guest to do without that much of its memory, also after a reboot;
+ * it takes its time. Errors as for networks.
+ */
+SK_API int sk_vm_balloon_set_size(struct sk_vm *vm, uint64_t size_bytes) SK_MUST_CHECK;
+
+struct sk_vm_balloon_stats {
+	size_t struct_bytes;	 /* IN: sizeof() the caller's */
+	uint64_t target_bytes;	 /* what was asked for */
+	uint64_t actual_bytes;	 /* what the guest says that the balloon holds */
+	uint64_t reported_bytes; /* of free pages, ever */
+	/* What the guest said when it was asked last, all ones: nothing. */
+	uint64_t free_bytes, total_bytes, available_bytes, cache_bytes;
+};
+
+/* Asks the guest for new numbers, too, which a later call finds. */
+SK_API int sk_vm_balloon_get_stats(struct sk_vm *vm,
+				   struct sk_vm_balloon_stats *stats) SK_MUST_CHECK;
 
 #define SK_VM_EXIT_KINDS 12
 
