@@ -34,9 +34,11 @@ for i in 1 2 3 4; do hexdump -C /tmp/a; done | head -c 200000 >/tmp/random.txt
 echo "seen: bytes $(wc -c </tmp/a) $(gzip -c /tmp/a | wc -c)"
 grep -q virtio /proc/interrupts && echo "seen: interrupts"
 reader &
-# hvc0 speaks for itself: what it is told it says again, in a file of its own outside.
-stty -F /dev/hvc0 raw -echo
-head -c 200000 /tmp/random.txt >/dev/hvc0
+to_hvc() {
+	# Its settings last as long as it is open.
+	{ stty raw -echo <&5 && cat >&5; } 5<>/dev/hvc0
+}
+to_hvc </tmp/random.txt
 md5sum </tmp/random.txt | sed 's/^/seen: sum /'
 echo "seen: ready"
 while read -r what; do
@@ -47,7 +49,8 @@ while read -r what; do
 		echo "seen: again $(head -c 64 /dev/hwrng | wc -c)"
 		;;
 	more) echo "seen: more $(head -c 65536 /dev/hwrng | wc -c)" ;;
-	hvc) echo "from hvc0 to hvc0" >/dev/hvc0 && echo "seen: hvc" ;;
+	listen) { stty raw -echo <&5 && read -r line <&5 && echo "seen: heard $line"; } 5<>/dev/hvc0 ;;
+	hvc) echo "from hvc0 to hvc0" | to_hvc && echo "seen: hvc" ;;
 	off) break ;;
 	esac
 done
@@ -60,10 +63,15 @@ tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" \
 
 # check_transport NAME
 check_transport() {
-	local transport=$1 count size packed sum
+	local transport=$1 count size packed sum pty cat_pid
 	guest_start "$SKETE" run --kernel "$LINUX_ELF" --initrd "$WORK/initrd" --memory 256M --cpus 2 \
-		--no-reboot --transport "$transport" --rng --console "$WORK/hvc0" \
+		--no-reboot --transport "$transport" --rng --console pty \
 		--cmdline "console=ttyS0 quiet TRANSPORT=$transport"
+	# The other end of hvc0: everything that it says, in a file.
+	until grep -q 'the console is at' "$WORK/said" || ! guest_runs; do sleep 0.1; done
+	pty=$(sed -n 's/^skete: the console is at //p' "$WORK/said" | tr -d '\r')
+	cat <"$pty" >"$WORK/hvc0" &
+	cat_pid=$!
 	guest_wait_for 120 1 '^seen: ready' || problem "it does not come up"
 	[ "$(seen devices)" = '0x0004 0x0003 ' ] || problem "the guest sees the devices $(seen devices)"
 	[ "$(seen rng)" = virtio_rng.0 ] || problem "the random numbers come from $(seen rng)"
@@ -72,10 +80,14 @@ check_transport() {
 	[ "${packed:-0}" -gt 65000 ] || problem "the bytes are not random: gzip makes ${packed:-0} of them"
 	verdict "$transport: random bytes"
 
+	guest_tell listen
+	sleep 1
+	echo 'a line for hvc0' >"$pty"
+	guest_wait_for 60 1 '^seen: heard a line for hvc0' || problem "it did not hear"
 	read -r sum _ < <(md5sum "$WORK/hvc0")
 	[ "$(stat -c %s "$WORK/hvc0")" -eq 200000 ] || problem "$(stat -c %s "$WORK/hvc0") bytes came instead of 200000"
 	[ "$sum" = "$(seen sum | cut -d' ' -f1)" ] || problem "the bytes are others: $sum, $(seen sum)"
-	verdict "$transport: 200,000 bytes through hvc0"
+	verdict "$transport: 200,000 bytes and a line through hvc0"
 
 	for ((count = 1; count <= rounds; count++)); do
 		guest_tell again
@@ -95,11 +107,12 @@ check_transport() {
 
 	guest_tell hvc
 	guest_wait_for 60 1 '^seen: hvc' || problem "no answer"
-	[ "$(tail -n 1 "$WORK/hvc0")" = 'from hvc0 to hvc0' ] || problem "hvc0 does not work any more"
+	grep -q 'from hvc0 to hvc0$' "$WORK/hvc0" || problem "hvc0 does not work any more"
 	verdict "$transport: the console after all that"
 
 	guest_tell off
 	guest_end 60
+	kill "$cat_pid" 2>/dev/null || true
 	[ "$status" -eq 0 ] || problem "the monitor's status is $status"
 	while read -r line; do
 		[[ $line == *"hrtimer: interrupt took"* ]] || problem "$line"

@@ -119,6 +119,10 @@ def impossible_networks_get_one_sentence():
     refuse(125, ["only tcp and udp"], "-p", "80:80/sctp", ACTOR)
     refuse(125, ["not an IPv4 address"], "-p", "here:80:80", ACTOR)
     refuse(125, ["UDP port", "loopback"], "-p", "8053:53/udp", ACTOR)
+    refuse(125, ["/nonexistent/rng", "random numbers"], "--rng", "path=/nonexistent/rng", ACTOR)
+    refuse(125, ["/tmp gives no random numbers"], "--rng", "path=/tmp", ACTOR)
+    refuse(125, ["/nonexistent/hvc0", "console"], "--console", "/nonexistent/hvc0", ACTOR)
+    refuse(125, ["do not go together"], "--console", "stdio", "--serial", "pty", ACTOR)
     refuse(125, ["--vsock", "cid"], "--vsock", "path=/tmp/x,cid=2", ACTOR)
     refuse(125, ["/nonexistent/s"], "--vsock", "path=/nonexistent/s", ACTOR)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -152,6 +156,7 @@ def serial_goes_where_it_is_told():
         with open(log) as file:
             expect(file.read(), "PX\n", "the file")
     expect(guest("PX", "--serial", "none"), (42, "", ""), "no serial port")
+    expect(guest("PX", "--console", "stdio", "--rng"), (42, "PX\n", ""), "beside a virtio console")
 
 
 def serial_on_a_pty():
