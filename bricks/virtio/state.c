@@ -79,18 +79,13 @@ static int restore_queue(struct sk_virtio *v, struct queue *q, struct sk_reader 
 /* Features and status, which have to go together. */
 static bool restore_status(struct sk_virtio *v, uint8_t status, bool is_running)
 {
-	uint64_t wanted = v->driver_features[0] | (uint64_t)v->driver_features[1] << 32;
 	const uint8_t ok = VIRTIO_CONFIG_S_FEATURES_OK, driver_ok = VIRTIO_CONFIG_S_DRIVER_OK;
 
 	if ((status & ~STATUS_VALID) || ((status & driver_ok) && !(status & ok)) ||
 	    (is_running && !(status & driver_ok)))
 		return false;
-	if (status & ok) {
-		if ((wanted & ~v->offered) || v->driver_features[2] || v->driver_features[3] ||
-		    !(wanted & SK_VIRTIO_FEATURE(VIRTIO_F_VERSION_1)))
-			return false;
-		atomic_store_explicit(&v->features, wanted, memory_order_relaxed);
-	}
+	if ((status & ok) && !virtio_agree(v))
+		return false;
 	atomic_store_explicit(&v->status, status, memory_order_release);
 	return true;
 }

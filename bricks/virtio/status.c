@@ -44,8 +44,7 @@ void sk_virtio_set_driver_features(struct sk_virtio *v, uint32_t word, uint32_t 
 	pthread_mutex_unlock(&v->control);
 }
 
-/* The allow-list. control is held. */
-static bool agree_locked(struct sk_virtio *v)
+bool virtio_agree(struct sk_virtio *v)
 {
 	uint64_t wanted = v->driver_features[0] | (uint64_t)v->driver_features[1] << 32;
 
@@ -170,7 +169,7 @@ static void advance_locked(struct sk_virtio *v, uint8_t old, uint8_t value)
 	}
 	if ((added & S_FEATURES_OK) &&
 	    (((old | added) & (S_ACKNOWLEDGE | S_DRIVER)) != (S_ACKNOWLEDGE | S_DRIVER) ||
-	     !agree_locked(v)))
+	     !virtio_agree(v)))
 		added &= (uint8_t)~S_FEATURES_OK; /* the driver sees that it stays clear */
 	if ((added & S_DRIVER_OK) && !((old | added) & S_FEATURES_OK)) {
 		added &= (uint8_t)~S_DRIVER_OK;

@@ -121,6 +121,9 @@ static inline bool virtio_is_started(const struct sk_virtio *virtio)
 	       VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
+/* status.c: true, and the features are agreed on, if the driver's are allowed. control is held. */
+bool virtio_agree(struct sk_virtio *virtio);
+
 /* queue.c: the loop's thread. */
 void virtio_listen(struct sk_virtio *virtio);	 /* to the doorbells of all enabled queues */
 void virtio_kick_all(struct sk_virtio *virtio);	 /* if the device runs */
