@@ -177,6 +177,17 @@ static int turn(struct pump *p, bool *has_ended, struct sk_error *err)
 	return fds[SLOT_IN].revents ? read_input(p) : 0;
 }
 
+void pump_init(struct pump *p, struct sk_vm *vm, int signal_fd)
+{
+	p->vm = vm;
+	p->hvc = NULL;
+	p->terminal = NULL;
+	p->in_fd = p->out_fd = -1;
+	p->signal_fd = signal_fd;
+	p->keys = (struct terminal_keys){0};
+	p->in_len = p->out_len = 0;
+}
+
 int pump_run(struct pump *p, struct sk_error *err)
 {
 	bool has_ended = false;

@@ -16,7 +16,7 @@
 #define PUMP_BUFFER_BYTES (16 * 1024)
 
 struct pump {
-	/* set by the caller; all descriptors are borrowed */
+	/* set by the caller after pump_init(); all descriptors are borrowed */
 	struct sk_vm *vm;
 	struct terminal *terminal; /* its keys mean something; NULL: input is just bytes */
 	int in_fd;		   /* -1: no input */
@@ -29,6 +29,10 @@ struct pump {
 	char in[PUMP_BUFFER_BYTES], out[PUMP_BUFFER_BYTES];
 	size_t in_len, out_len;
 };
+
+/* No input, no output, no terminal. The buffers stay as they are: memory that is not touched yet.
+ */
+void pump_init(struct pump *pump, struct sk_vm *vm, int signal_fd);
 
 /*
  * Returns when the machine has ended and its output is written, or when a signal asks for the end

@@ -415,11 +415,8 @@ static int run_with_pump(struct run *run)
 	status = sk_vm_create(&run->vm, &config, &err);
 	if (status)
 		return fail(run, status == -ENOEXEC ? CLI_EXIT_CANNOT_RUN : CLI_EXIT_FAILED, &err);
-	*run->pump = (struct pump){.vm = run->vm,
-				   .in_fd = -1,
-				   .out_fd = -1,
-				   .signal_fd = run->signal_fd,
-				   .hvc = &run->hvc};
+	pump_init(run->pump, run->vm, run->signal_fd);
+	run->pump->hvc = &run->hvc;
 	status = run_machine(run);
 	sk_vm_destroy(run->vm);
 	return status;
