@@ -14,9 +14,12 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 fi
 
 cat >"$WORK/script" <<'SCRIPT'
+echo "seen: lines $(dmesg | wc -l)"
 dmesg -r | sed -n 's/^<\([0-4]\)>\[[^]]*\] /seen: level\1 /p'
 dmesg -r | sed -n 's/^<[0-9]*>\[[^]]*\] \(.*ACPI.*[Ee]rror.*\)/seen: acpi \1/p'
-echo "seen: lines $(dmesg | wc -l)"
+echo "seen: end"
+# What the serial port still holds is lost with the machine.
+sleep 1
 SCRIPT
 tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script"
 cmdline="console=ttyS0 quiet panic=-1"
@@ -39,7 +42,8 @@ for cpus in "${cpu_counts[@]}"; do
 		"$LINUX_ELF" -initrd "$WORK/initrd" -append "$cmdline" -nodefaults -no-user-config -no-reboot \
 		-display none -serial stdio
 	guest_end 200
-	if [ "$status" -ne 0 ] || [ "$(seen lines)" -lt 100 ]; then
+	lines=$(seen lines)
+	if [ "$status" -ne 0 ] || [ "${lines:-0}" -lt 100 ] || ! grep -q '^seen: end' "$WORK/serial"; then
 		skipped "Linux' complaints with $cpus CPU(s)" \
 			"QEMU's microvm ended with $status, so there is nothing to compare with"
 		continue
@@ -48,7 +52,8 @@ for cpus in "${cpu_counts[@]}"; do
 	guest_start "$SKETE" run --kernel "$LINUX_ELF" --initrd "$WORK/initrd" --memory 512M --cpus "$cpus" \
 		--no-reboot --cmdline "$cmdline"
 	guest_end 200
-	if [ "$status" -ne 0 ] || [ "$(seen lines)" -lt 100 ]; then
+	lines=$(seen lines)
+	if [ "$status" -ne 0 ] || [ "${lines:-0}" -lt 100 ] || ! grep -q '^seen: end' "$WORK/serial"; then
 		problem "skete ends with $status"
 	fi
 	complaints "$WORK/serial" >"$WORK/ours"

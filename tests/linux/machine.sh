@@ -15,7 +15,7 @@ for n in $(seq 0 $(($(nproc) - 1))); do
 	echo "seen: topology $n package $(cat $t/physical_package_id) core $(cat $t/core_id)" \
 		"threads $(cat $t/thread_siblings_list) of $(cat $t/core_siblings_list)"
 	for c in $cpu/cpu$n/cache/index*; do
-		echo "seen: cache $n level $(cat $c/level) shared $(cat $c/shared_cpu_list)"
+		[ ! -e $c/level ] || echo "seen: cache $n level $(cat $c/level) shared $(cat $c/shared_cpu_list)"
 	done
 done
 echo "seen: clocksource $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
@@ -43,12 +43,19 @@ finish() {
 	[ "$status" -eq 0 ] || problem "the monitor's status is $status"
 }
 
-# One package of CPUS cores with a thread each; levels 1 and 2 belong to a core, level 3 to all.
+# One package of CPUS cores with a thread each.
 check_topology() {
-	local cpus=$1 all=0-$(($1 - 1)) n level
+	local cpus=$1 all=0-$(($1 - 1)) n
 	for ((n = 0; n < cpus; n++)); do
 		seen "topology $n" | grep -qx "package 0 core $n threads $n of $all" ||
 			problem "CPU $n: $(seen "topology $n")"
+	done
+}
+
+# Levels 1 and 2 belong to a core, level 3 to all.
+check_caches() {
+	local cpus=$1 all=0-$(($1 - 1)) n level shared
+	for ((n = 0; n < cpus; n++)); do
 		while read -r _ level _ shared; do
 			if [ "$level" -ge 3 ]; then
 				[ "$shared" = "$all" ] || problem "CPU $n shares its level $level with $shared"
@@ -61,9 +68,10 @@ check_topology() {
 
 for irqchip in kernel split; do
 	begin=$(date +%s)
-	start 4 --irqchip "$irqchip"
+	[ "$irqchip" = kernel ] && cpus=2 || cpus=4
+	start "$cpus" --irqchip "$irqchip"
 	finish
-	check_topology 4
+	check_topology "$cpus"
 	[ "$(seen clocksource)" = kvm-clock ] || problem "the clock is '$(seen clocksource)'"
 	[ "$(seen timer)" = lapic-deadline ] || problem "the timer is '$(seen timer)'"
 	grep -q '^seen: x2apic' "$WORK/serial" || problem "there is no x2APIC"
@@ -76,9 +84,16 @@ for irqchip in kernel split; do
 	if [ "${now:-0}" -lt $((begin - 2)) ] || [ "${now:-0}" -gt $(($(date +%s) + 2)) ]; then
 		problem "the host's clock went from $begin to $(date +%s), the guest's says '$now'"
 	fi
-	seen cache | sort -u | sed 's/^/cache of CPU /' | comment
-	verdict "topology, caches and clocks, irqchip $irqchip"
+	verdict "topology and clocks, irqchip $irqchip"
 done
+if [ -n "$(seen cache)" ]; then
+	check_caches 4
+	seen cache | sort -u | sed 's/^/cache of CPU /' | comment
+	verdict "caches"
+else
+	# Linux wants TOPOEXT for that on an AMD CPU, which software emulation has not.
+	skipped "caches" "Linux finds no description of caches on this CPU"
+fi
 
 # A guest that stands and waits: its memory can be looked at.
 start 1 --memory-backing memfd

@@ -9,7 +9,10 @@
 # MATRIX_OPTIONS   more options for `skete run`, for example "--irqchip split"
 # MATRIX_KERNELS, MATRIX_IMAGES, MATRIX_BOOTS, MATRIX_CPUS, MATRIX_MEMORY   a part of it only
 #
-# The table is left in $LAB_OUT/boot-matrix.md.
+# MATRIX_PART=N/M   the Nth of M parts of what is left: a whole matrix takes the better part of an hour
+#
+# The table is left in $LAB_OUT/boot-matrix.md; the parts of it come from as many runs as it takes,
+# because each adds its lines to those in $LAB_OUT/boot-matrix.rows.
 set -euo pipefail
 . tests/linux/lib.sh
 
@@ -36,8 +39,16 @@ read -r -a images <<<"${MATRIX_IMAGES:-bzImage ELF}"
 read -r -a boots <<<"${MATRIX_BOOTS:-pvh linux64}"
 read -r -a cpu_counts <<<"${MATRIX_CPUS:-1 2 4}"
 read -r -a memories <<<"${MATRIX_MEMORY:-64 512 6144}"
-table=$WORK/table
+rows=$LAB_OUT/boot-matrix.rows
 memory_seen=
+
+# row KERNEL IMAGE BOOT CPUS MIB RESULT: the line of that machine, in place of an older one.
+row() {
+	touch "$rows"
+	grep -v "^$1 $2 $3 $4 $5 |" "$rows" >"$WORK/rows" || true
+	echo "$1 $2 $3 $4 $5 | $6" >>"$WORK/rows"
+	sort -k1,1 -k2,2 -k3,3 -k4,4n -k5,5n "$WORK/rows" >"$rows"
+}
 
 # What life NUMBER of the guest said of itself.
 check_life() {
@@ -69,16 +80,25 @@ why_not() {
 	fi
 }
 
-# one TITLE KERNEL CPUS MIB RELEASE ROW BOOT
+# one KIND IMAGE BOOT CPUS MIB: a machine, twice up.
 one() {
-	local title=$1 kernel=$2 cpus=$3 mib=$4 release=$5 row=$6 boot=$7 start first='' reason='' took
+	local kind=$1 image=$2 boot=$3 cpus=$4 mib=$5 kernel folder release start first='' reason='' took
+	local title="$1 $2 by $3, $4 CPUs, $5 MiB"
+	case $kind-$image in
+	cloud-bzImage) kernel=$LINUX_BZIMAGE ;;
+	cloud-ELF) kernel=$LINUX_ELF ;;
+	generic-bzImage) kernel=$GENERIC_BZIMAGE ;;
+	generic-ELF) kernel=$GENERIC_ELF ;;
+	esac
+	[ "$kind" = cloud ] && folder=$LINUX_DIR || folder=$GENERIC_DIR
+	release=$(ls "$folder/lib/modules")
 	start=$(now_ms)
 	guest_start "$SKETE" run --kernel "$kernel" --initrd "$WORK/initrd" --boot "$boot" \
 		--cpus "$cpus" --memory "${mib}M" "${options[@]}" --cmdline "console=ttyS0 quiet"
-	if guest_wait_for 120 1 '^seen: ready'; then
+	if guest_wait_for 200 1 '^seen: ready'; then
 		first=$((($(now_ms) - start) / 100))
 		guest_tell again
-		guest_wait_for 120 2 '^seen: ready' || problem "it does not come up again"
+		guest_wait_for 200 2 '^seen: ready' || problem "it does not come up again"
 		guest_tell off
 		guest_end 60
 		check_life "$cpus" "$mib" "$release" 1
@@ -96,7 +116,7 @@ one() {
 	fi
 	if [ -n "$reason" ]; then
 		echo "# $title: $reason"
-		echo "| $row | does not fit: $reason | | |" >>"$table"
+		row "$@" "does not fit: $reason | | |"
 		ok 0 "$title: too small, and a message says so"
 		problems=()
 		return
@@ -104,33 +124,31 @@ one() {
 	[ "$status" -eq 0 ] || problem "the monitor's status is $status"
 	took=$((($(now_ms) - start) / 100))
 	if [ ${#problems[@]} -eq 0 ]; then
-		echo "| $row | yes | $((memory_seen / 1024)) MiB | $((first / 10)).$((first % 10)) s |" >>"$table"
+		row "$@" "yes | $((memory_seen / 1024)) MiB | $((first / 10)).$((first % 10)) s |"
 	else
-		echo "| $row | **no**: ${problems[0]} | | |" >>"$table"
+		row "$@" "**no**: ${problems[0]} | | |"
 	fi
 	verdict "$title ($((took / 10)).$((took % 10)) s)"
 }
 
-: >"$table"
+machines=()
 for kind in "${kernels[@]}"; do
 	for image in "${images[@]}"; do
-		case $kind-$image in
-		cloud-bzImage) file=$LINUX_BZIMAGE ;;
-		cloud-ELF) file=$LINUX_ELF ;;
-		generic-bzImage) file=$GENERIC_BZIMAGE ;;
-		generic-ELF) file=$GENERIC_ELF ;;
-		esac
-		[ "$kind" = cloud ] && folder=$LINUX_DIR || folder=$GENERIC_DIR
-		release=$(ls "$folder/lib/modules")
 		for boot in "${boots[@]}"; do
 			for cpus in "${cpu_counts[@]}"; do
 				for mib in "${memories[@]}"; do
-					one "$kind $image by $boot, $cpus CPUs, $mib MiB" "$file" "$cpus" "$mib" \
-						"$release" "$kind | $image | $boot | $cpus | $mib MiB" "$boot"
+					machines+=("$kind $image $boot $cpus $mib")
 				done
 			done
 		done
 	done
+done
+part=${MATRIX_PART:-1/1}
+first_machine=$((${#machines[@]} * (${part%/*} - 1) / ${part#*/}))
+end_machine=$((${#machines[@]} * ${part%/*} / ${part#*/}))
+for ((m = first_machine; m < end_machine; m++)); do
+	read -r -a machine <<<"${machines[m]}"
+	one "${machine[@]}"
 done
 
 {
@@ -157,6 +175,6 @@ HEAD
 	echo
 	echo "| kernel | image | entry | CPUs | memory | boots, reboots, powers off | sees | up after |"
 	echo "|---|---|---|---|---|---|---|---|"
-	cat "$table"
+	sed -E 's/^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) \| /| \1 | \2 | \3 | \4 | \5 MiB | /' "$rows"
 } >"$LAB_OUT/boot-matrix.md"
 done_testing
