@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "doctor/doctor.h"
+#include "pack.h"
 #include "run.h"
 
 static int dry_run(const struct cli_request *request)
@@ -19,6 +20,17 @@ static int dry_run(const struct cli_request *request)
 	return CLI_EXIT_OK;
 }
 
+static int pack_command(const struct cli_options *o)
+{
+	struct sk_error err;
+
+	if (pack_folder(o->folder, o->output, o->is_gzip, &err)) {
+		fprintf(stderr, "skete: %s\n", err.message);
+		return CLI_EXIT_FAILED;
+	}
+	return CLI_EXIT_OK;
+}
+
 static int execute(const struct cli_request *request)
 {
 	const struct cli_options *o = &request->options;
@@ -26,6 +38,8 @@ static int execute(const struct cli_request *request)
 	switch (request->command) {
 	case CLI_RUN:
 		return o->is_dry_run ? dry_run(request) : run_command(o);
+	case CLI_PACK:
+		return pack_command(o);
 	case CLI_DOCTOR:
 		return doctor_command(stdout, o->is_json);
 	case CLI_COMPLETION:

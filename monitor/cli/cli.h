@@ -31,6 +31,7 @@ enum cli_exit {
 enum cli_command {
 	CLI_TOP, /* no command: what stands before it. cli_parse() never returns it. */
 	CLI_RUN,
+	CLI_PACK,
 	CLI_DOCTOR,
 	CLI_COMPLETION,
 	CLI_HELP,
@@ -151,6 +152,11 @@ struct cli_options {
 	/* run: the console */
 	struct cli_target serial;  /* enum cli_serial */
 	struct cli_target console; /* enum cli_console */
+
+	/* pack */
+	char *folder; /* always set for CLI_PACK */
+	char *output; /* NULL: standard output */
+	bool is_gzip;
 
 	/* the program */
 	char *config;

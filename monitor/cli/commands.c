@@ -36,6 +36,24 @@ const struct cli_command_info cli_commands[CLI_NR_COMMANDS] = {
 					 "show what would run, without running it"},
 				},
 		},
+	[CLI_PACK] =
+		{
+			.name = "pack",
+			.brief = "Make an initial RAM disk of a folder",
+			.detail =
+				"Writes what is below DIR as a cpio archive, for --initrd. The same names, "
+				"contents and rights give the same bytes: everything belongs to root and "
+				"has the time 0.",
+			.examples =
+				{
+					{"skete pack site --output site.cpio",
+					 "a folder as an archive"},
+					{"skete run --initrd site.cpio httpd",
+					 "a unikernel that finds it as its files"},
+					{"skete pack --gzip root > root.cpio.gz",
+					 "smaller, and through a pipe"},
+				},
+		},
 	[CLI_DOCTOR] =
 		{
 			.name = "doctor",

@@ -84,7 +84,7 @@ bash_offers_values()
 {
 	cd "$dir" || return
 	mkdir -p files && cd files && touch 'an image' other || return
-	expect 'completion doctor help run version ' skete ''
+	expect 'completion doctor help pack run version ' skete ''
 	expect 'run ' skete r
 	expect '--help --version -V -h ' skete -
 	expect 'auto linux64 multiboot pvh ' skete run --boot ''
@@ -103,7 +103,7 @@ bash_offers_values()
 	expect 'other,ro ' skete run --disk path = other,r
 	expect 'qcow2 ' skete run --disk path = other,format = q
 	expect 'bash fish zsh ' skete completion ''
-	expect 'completion doctor help run version ' skete help ''
+	expect 'completion doctor help pack run version ' skete help ''
 	expect ' ' skete run --cpus ''
 	expect ' ' skete run -c ''
 	expect ' ' skete doctor ''
