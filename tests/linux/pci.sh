@@ -18,9 +18,8 @@ device=/sys/bus/pci/devices/0000:00:01.0
 driver=/sys/bus/pci/drivers/virtio-pci
 modprobe virtio_pci && modprobe virtio-rng || echo "seen: problem no modules"
 
-# Three seconds in the guest's time, which passes slowly, and then it is a problem.
 works() { # what for
-	if [ "$(timeout 30 head -c 4096 /dev/hwrng | wc -c)" -eq 4096 ]; then
+	if [ "$(timeout 20 head -c 4096 /dev/hwrng | wc -c)" -eq 4096 ]; then
 		echo "seen: works $1"
 	else
 		echo "seen: problem $1: no random bytes"
@@ -38,6 +37,16 @@ if [ "$PART" = all ]; then
 	before=$(interrupts)
 	works interrupts
 	[ "$(interrupts)" -gt "$before" ] || echo "seen: problem no interrupt of the queue was counted"
+
+	# Its vector goes from CPU to CPU, which masks and rewrites it each time.
+	irq=$(awk '/virtio0-input/ { sub(":", "", $1); print $1 }' /proc/interrupts)
+	round=0
+	while [ $round -lt 20 ]; do
+		round=$((round + 1))
+		echo $((round % 2 + 1)) >/proc/irq/$irq/smp_affinity
+		head -c 256 /dev/hwrng >/dev/null
+	done
+	works affinity
 
 	round=0
 	while [ $round -lt 10 ]; do
@@ -64,28 +73,26 @@ if [ "$PART" = all ]; then
 	setpci -s 1 COMMAND=4:4
 	works bus-master
 
+	# Without its driver, which would wait for ever for an answer to a doorbell that went nowhere.
+	echo 0000:00:01.0 >$driver/unbind
 	# The BAR over RAM, the local APIC, the IOAPIC, ECAM, the serial port of nobody; decode off and on.
 	bar=$(setpci -s 1 BASE_ADDRESS_0) high=$(setpci -s 1 BASE_ADDRESS_1)
 	for place in 00000000 00100000 fee00000 fec00000 e0000000 feb00000 ffff8000 c8000000; do
-		setpci -s 1 BASE_ADDRESS_0=$place
-		setpci -s 1 COMMAND=0:2
-		setpci -s 1 COMMAND=2:2
+		setpci -s 1 BASE_ADDRESS_0=$place COMMAND=0:2 COMMAND=2:2
 	done
 	setpci -s 1 BASE_ADDRESS_1=ffffffff
 	setpci -s 1 BASE_ADDRESS_0=$bar BASE_ADDRESS_1=$high
+	echo 0000:00:01.0 >$driver/bind
 	works moved-bar
 	# Everything that can be written, in both functions, to ones and to zeroes.
 	echo 0000:00:01.0 >$driver/unbind
-	for slot in 0 1; do
-		reg=0
-		while [ $reg -lt 256 ]; do
-			setpci -s $slot $(printf %x.L=ffffffff $reg)
-			setpci -s $slot $(printf %x.B=0 $reg)
-			setpci -s $slot $(printf %x.W=ffff $reg)
-			setpci -s $slot $(printf %x.L=0 $reg)
-			reg=$((reg + 4))
-		done
+	reg=0 writes=
+	while [ $reg -lt 256 ]; do
+		writes="$writes $(printf '%x.L=ffffffff %x.B=0 %x.W=ffff %x.L=0' $reg $reg $reg $reg)"
+		reg=$((reg + 4))
 	done
+	setpci -s 0 $writes
+	setpci -s 1 $writes
 	setpci -s 1 BASE_ADDRESS_0=$bar BASE_ADDRESS_1=$high
 	echo 0000:00:01.0 >$driver/bind
 	works scribbled
@@ -103,9 +110,6 @@ for tool in lspci setpci; do
 		files+=(--file "$library:$library")
 	done < <(ldd "$path" | grep -o '/[^ ]*')
 done
-if [ -f /usr/share/misc/pci.ids ]; then
-	files+=(--file /usr/share/misc/pci.ids:/usr/share/misc/pci.ids)
-fi
 tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" "${files[@]}" \
 	--modules "$LINUX_DIR:virtio_pci,virtio-rng"
 
@@ -116,7 +120,7 @@ boot() {
 	guest_start "$SKETE" run --kernel "$LINUX_ELF" --initrd "$WORK/initrd" --memory 256M --cpus 2 \
 		--no-reboot --transport pci --rng "$@" \
 		--cmdline "console=ttyS0 quiet panic=-1 PART=$part $parameters"
-	guest_end 300
+	guest_end 150
 	[ "$status" -eq 0 ] || problem "the monitor's status is $status"
 	grep -q '^seen: end' "$WORK/serial" || problem "the guest did not come to its end"
 	while read -r line; do
@@ -129,8 +133,8 @@ expect_lspci() {
 }
 
 boot all ''
-expect_lspci '^00:00.0 Host bridge'
-expect_lspci '^00:01.0 .*\[1af4:1044\] \(rev 01\)'
+expect_lspci '^00:00.0 .*\[0600\]: .*\[1b36:0008\]'
+expect_lspci '^00:01.0 .*\[00ff\]: .*\[1af4:1044\] \(rev 01\)'
 expect_lspci 'Region 0: Memory at c0000000 \(64-bit, non-prefetchable\) \[size=32K\]'
 expect_lspci 'MSI-X: Enable\+ Count=2 Masked-'
 expect_lspci 'Vector table: BAR=0 offset=00004000'
@@ -143,7 +147,7 @@ for vector in config input; do
 	seen irq | grep -q "PCI-MSI.*virtio0-$vector" || problem "no vector for $vector in /proc/interrupts"
 done
 verdict "a vector for the configuration and for each queue"
-for step in interrupts bind-10 rescan function-mask bus-master moved-bar scribbled; do
+for step in interrupts affinity bind-10 rescan function-mask bus-master moved-bar scribbled; do
 	seen works | grep -qx "$step" || problem "no $step"
 done
 verdict "unbound and bound, removed and found, scribbled over: it works again"
