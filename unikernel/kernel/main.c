@@ -173,7 +173,7 @@ void program_start(long *stack)
 static struct thread *first_thread(void)
 {
 	struct thread *thread = thread_alloc();
-	long stack = mm_map(0, STACK_BYTES + GUARD_BYTES, PROT_NONE, 0);
+	long stack = mm_map(0, STACK_BYTES + GUARD_BYTES, AREA_STACK, 0);
 
 	if (!thread || stack < 0 ||
 	    mm_protect((uint64_t)stack + GUARD_BYTES, STACK_BYTES, PROT_READ | PROT_WRITE) < 0)

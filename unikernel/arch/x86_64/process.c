@@ -264,10 +264,10 @@ static long protect(uint64_t va, uint64_t end, int level, uint64_t flags)
 static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
 {
 	uint64_t bytes = count * (flags & PAGES_HUGE ? HUGE_SIZE : PAGE_SIZE);
-	long present = pages_edit(boot.direct, va, pa, count, flags), result;
+	long result = pages_edit(boot.direct, va, pa, count, flags);
 
-	if (present < 0)
-		return present;
+	if (result < 0)
+		return result;
 	if (flags & PAGES_UNMAP)
 		result = unmap(va, bytes);
 	else if (flags & PAGES_PROTECT)
@@ -276,7 +276,7 @@ static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
 		result = map(va, pa, bytes, flags);
 	if (result < 0 && !(flags & (PAGES_UNMAP | PAGES_PROTECT)))
 		(void)pages_edit(boot.direct, va, 0, count, PAGES_UNMAP | (flags & PAGES_HUGE));
-	return result < 0 ? result : present;
+	return result;
 }
 
 static void nothing(void)

@@ -114,19 +114,6 @@ shim_syscall:	/* the handler's address; written before the seal */
 	mov %rax, FRAME_RIP(%rsp)
 	.endm
 
-	.macro end_of_interrupt
-	xor %eax, %eax
-	cmpl $0, shim + SHIM_X2APIC(%rip)
-	je 71f
-	xor %edx, %edx
-	mov $0x80b, %ecx
-	wrmsr
-	jmp 72f
-71:	mov $LAPIC_BASE, %edx
-	mov %eax, 0xb0(%rdx)
-72:
-	.endm
-
 exception:
 	enter_frame
 	testb $3, FRAME_CS(%rsp)
@@ -165,7 +152,15 @@ masked:	/* On its way out of the kernel, past the last look at what is pending? 
 	mov shim + SHIM_RESTART(%rip), %rax
 	mov %rax, FRAME_RIP(%rsp)
 acknowledge:
-	end_of_interrupt
+	xor %eax, %eax
+	cmpl $0, shim + SHIM_X2APIC(%rip)
+	je 71f
+	xor %edx, %edx
+	mov $0x80b, %ecx
+	wrmsr
+	jmp leave
+71:	mov $LAPIC_BASE, %edx
+	mov %eax, 0xb0(%rdx)
 leave:
 	pop %rdx
 	pop %rcx

@@ -61,8 +61,8 @@ _Static_assert(offsetof(struct shim, sealed) == SHIM_SEALED, "layout");
 
 /*
  * The handler of REQ_PAGES: map `count` pages at `va` to consecutive frames from `pa`, or change or
- * remove them. Returns how many entries were present before, or a negative errno: -EINVAL for a bad
- * range, -EPERM for a mapping that would break W^X or the seal, -ENOMEM without a free table.
+ * remove them. Returns 0, or a negative errno: -EINVAL for a bad range, -EPERM for a mapping that
+ * would break W^X or the seal, -ENOMEM without a free table.
  */
 long shim_pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags);
 

@@ -20,7 +20,7 @@
 #define PAGE	     4096ull
 #define HUGE	     0x200000ull
 #define E820_RAM     1
-#define ZEROED_AHEAD 64
+#define ZEROED_AHEAD 12
 
 struct boot boot;
 extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[], __image_end[];
@@ -159,13 +159,22 @@ static void read_linux(uint64_t pa)
 	}
 }
 
+static void fill(uint64_t start, uint64_t end, uint64_t value)
+{
+	uint64_t *word = (uint64_t *)(start + boot.here);
+
+	for (; start < end; start += sizeof(*word))
+		*word++ = value;
+}
+
 static uint64_t take_table(void)
 {
 	uint64_t table = shim.table_next;
 
-	if (table >= shim.table_zeroed)
+	if (table >= shim.own_end)
 		give_up("skete: not enough memory for the first page tables\n");
 	shim.table_next += PAGE;
+	fill(table, shim.table_next, 0);
 	return table;
 }
 
@@ -245,14 +254,6 @@ static void check_initrd(void)
 	give_up("skete: the initial RAM disk is not in RAM, or too little of that is free\n");
 }
 
-static void fill(uint64_t start, uint64_t end, uint64_t value)
-{
-	uint64_t *word = (uint64_t *)(start + boot.here);
-
-	for (; start < end; start += sizeof(*word))
-		*word++ = value;
-}
-
 /* Place the page tables and the frame bitmap behind the image, and check that they fit. */
 void place(void)
 {
@@ -275,13 +276,17 @@ void place(void)
 		give_up("skete: too little memory for the image\n");
 	check_initrd();
 	shim.table_next = image_end;
-	shim.table_zeroed = image_end + (tables < ZEROED_AHEAD ? tables : ZEROED_AHEAD) * PAGE;
-	fill(image_end, shim.table_zeroed, 0);
 	shim.root = take_table();
 }
 
 void close_frames(void)
 {
+	/* Some tables for the shim to take, which is slower at clearing them; all others are taken.
+	 */
+	shim.table_zeroed = shim.table_next + ZEROED_AHEAD * PAGE;
+	if (shim.table_zeroed > shim.own_end)
+		shim.table_zeroed = shim.own_end;
+	fill(shim.table_next, shim.table_zeroed, 0);
 	fill(shim.own_end, boot.used_end, ~0ull);
 	boot.frames = (uint64_t *)(shim.own_end + boot.direct);
 }

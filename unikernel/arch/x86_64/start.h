@@ -17,7 +17,7 @@ void copy_cmdline(uint64_t from);
 void place(void);
 /* Enter a range of RAM into the page tables, at boot.direct. After place(). */
 void map_direct(uint64_t start, uint64_t end);
-/* The frame bitmap: everything in use. After place(). */
+/* The frame bitmap: everything in use; tables set aside. After the last mapping made at boot. */
 void close_frames(void);
 
 #endif
