@@ -2,16 +2,17 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /*
- * A hostile guest: drives every virtio-mmio device that it finds with malformed rings, and now and
- * then with a proper request, which has to work. Bare metal, 32 bits, entered by PVH; the command
- * line is "ROUNDS SEED" in decimal digits. It prints a dot for every 256 rounds of a device and
- * ends with status 0, or 100 + the id of a device that did not answer properly.
+ * A hostile guest: drives every virtio device that it finds, over MMIO or PCI, with malformed
+ * rings, and now and then with a proper request, which has to work. Bare metal, 32 bits, entered by
+ * PVH; the command line is "ROUNDS SEED" in decimal digits. It prints a dot for every 256 rounds of
+ * a device and ends with status 0, or 100 + the id of a device that did not answer properly.
  *
  * A new device needs nothing here to be attacked, and an entry in ask_properly() to be asked.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
+#define ECAM_BASE   0xe0000000u
 #define SLOT_BASE   0xfeb00000u
 #define SLOT_STRIDE 0x1000u
 #define MAX_SLOTS   32u
@@ -25,25 +26,47 @@
 #define PATIENCE    2000000u
 #define ASK_EVERY   256u
 
+/*
+ * Registers that both transports have (virtio 1.2, 4.2.2 and 4.1.4.3); 64-bit ones are followed by
+ * their upper halves.
+ */
 enum reg {
-	MAGIC = 0x00,
-	ID = 0x08,
-	DEVICE_FEATURES = 0x10,
-	DEVICE_FEATURES_SEL = 0x14,
-	DRIVER_FEATURES = 0x20,
-	DRIVER_FEATURES_SEL = 0x24,
-	QUEUE_SEL = 0x30,
-	QUEUE_MAX = 0x34,
-	QUEUE_SIZE = 0x38,
-	QUEUE_READY = 0x44,
-	NOTIFY = 0x50,
-	INTERRUPT_STATUS = 0x60,
-	INTERRUPT_ACK = 0x64,
-	STATUS = 0x70,
-	DESC = 0x80,
-	DRIVER = 0x90,
-	DEVICE = 0xa0,
-	CONFIG = 0x100,
+	DEVICE_FEATURES_SEL,
+	DEVICE_FEATURES,
+	DRIVER_FEATURES_SEL,
+	DRIVER_FEATURES,
+	QUEUE_SEL,
+	QUEUE_MAX, /* before QUEUE_SIZE is written */
+	QUEUE_SIZE,
+	QUEUE_READY,
+	STATUS,
+	DESC,
+	DRIVER = DESC + 2,
+	DEVICE = DRIVER + 2,
+	NR_REGS = DEVICE + 2,
+};
+
+struct place {
+	uint8_t offset, width;
+};
+
+static const struct place mmio_places[NR_REGS] = {
+	{0x14, 4}, {0x10, 4}, {0x24, 4}, {0x20, 4}, {0x30, 4}, {0x34, 4}, {0x38, 4}, {0x44, 4},
+	{0x70, 4}, {0x80, 4}, {0x84, 4}, {0x90, 4}, {0x94, 4}, {0xa0, 4}, {0xa4, 4},
+};
+
+static const struct place pci_places[NR_REGS] = {
+	{0x00, 4}, {0x04, 4}, {0x08, 4}, {0x0c, 4}, {0x16, 2}, {0x18, 2}, {0x18, 2}, {0x1c, 2},
+	{0x14, 1}, {0x20, 4}, {0x24, 4}, {0x28, 4}, {0x2c, 4}, {0x30, 4}, {0x34, 4},
+};
+
+struct dev {
+	const struct place *places;
+	uint32_t id;
+	uint32_t common, len_bytes; /* of the registers: where, and how much may be poked at */
+	uint32_t config;
+	uint32_t notify, notify_multiplier; /* MMIO: one register for all */
+	uint32_t notify_offset[MAX_QUEUES];
 };
 
 struct desc {
@@ -102,6 +125,49 @@ static uint32_t read32(uint32_t at)
 static void write32(uint32_t at, uint32_t value)
 {
 	*(volatile uint32_t *)at = value;
+}
+
+static uint32_t read_place(uint32_t at, unsigned width)
+{
+	switch (width) {
+	case 1:
+		return *(volatile uint8_t *)at;
+	case 2:
+		return *(volatile uint16_t *)at;
+	default:
+		return read32(at);
+	}
+}
+
+static uint32_t get(const struct dev *d, unsigned reg)
+{
+	return read_place(d->common + d->places[reg].offset, d->places[reg].width);
+}
+
+static void set(const struct dev *d, unsigned reg, uint32_t value)
+{
+	uint32_t at = d->common + d->places[reg].offset;
+
+	switch (d->places[reg].width) {
+	case 1:
+		*(volatile uint8_t *)at = (uint8_t)value;
+		break;
+	case 2:
+		*(volatile uint16_t *)at = (uint16_t)value;
+		break;
+	default:
+		write32(at, value);
+	}
+}
+
+static void notify(const struct dev *d, uint32_t queue)
+{
+	uint32_t at = d->notify + d->notify_offset[queue % MAX_QUEUES] * d->notify_multiplier;
+
+	if (d->places == mmio_places)
+		write32(at, queue);
+	else
+		*(volatile uint16_t *)at = (uint16_t)queue;
 }
 
 static uint32_t seed;
@@ -225,21 +291,21 @@ static void fill_ring(uint32_t queue, bool is_packed)
 
 /* ---- A device ---- */
 
-static void set_area(uint32_t base, uint32_t reg, uint64_t gpa)
+static void set_area(const struct dev *d, unsigned reg, uint64_t gpa)
 {
-	write32(base + reg, (uint32_t)gpa);
-	write32(base + reg + 4, (uint32_t)(gpa >> 32));
+	set(d, reg, (uint32_t)gpa);
+	set(d, reg + 1, (uint32_t)(gpa >> 32));
 }
 
 /* Returns whether rings are packed. */
-static bool negotiate(uint32_t base, bool is_wild)
+static bool negotiate(const struct dev *d, bool is_wild)
 {
 	uint32_t low, high;
 
-	write32(base + DEVICE_FEATURES_SEL, 0);
-	low = read32(base + DEVICE_FEATURES);
-	write32(base + DEVICE_FEATURES_SEL, 1);
-	high = read32(base + DEVICE_FEATURES);
+	set(d, DEVICE_FEATURES_SEL, 0);
+	low = get(d, DEVICE_FEATURES);
+	set(d, DEVICE_FEATURES_SEL, 1);
+	high = get(d, DEVICE_FEATURES);
 	if (is_wild) {
 		low &= any();
 		high &= any() | 1;
@@ -248,46 +314,50 @@ static bool negotiate(uint32_t base, bool is_wild)
 		low &= 1u << 28;
 		high &= 1;
 	}
-	write32(base + STATUS, 3);
-	write32(base + DRIVER_FEATURES_SEL, 0);
-	write32(base + DRIVER_FEATURES, low);
-	write32(base + DRIVER_FEATURES_SEL, 1);
-	write32(base + DRIVER_FEATURES, high);
-	write32(base + STATUS, 11);
+	set(d, STATUS, 3);
+	set(d, DRIVER_FEATURES_SEL, 0);
+	set(d, DRIVER_FEATURES, low);
+	set(d, DRIVER_FEATURES_SEL, 1);
+	set(d, DRIVER_FEATURES, high);
+	set(d, STATUS, 11);
 	return high & 4;
 }
 
-static void set_up_queue(uint32_t base, uint32_t queue, bool is_wild)
+static void set_up_queue(struct dev *d, uint32_t queue, uint32_t max, bool is_wild)
 {
-	uint32_t max = read32(base + QUEUE_MAX);
 	uint32_t size = max < MAX_SIZE ? max : MAX_SIZE;
 
 	if (is_wild && one_in(2))
 		size = one_in(8) ? any() : 8;
-	write32(base + QUEUE_SIZE, size);
-	set_area(base, DESC, is_wild && one_in(16) ? any_address() : desc_at(queue));
-	set_area(base, DRIVER, is_wild && one_in(16) ? any_address() : driver_at(queue));
-	set_area(base, DEVICE, is_wild && one_in(16) ? any_address() : device_at(queue));
-	write32(base + QUEUE_READY, 1);
+	set(d, QUEUE_SIZE, size);
+	set_area(d, DESC, is_wild && one_in(16) ? any_address() : desc_at(queue));
+	set_area(d, DRIVER, is_wild && one_in(16) ? any_address() : driver_at(queue));
+	set_area(d, DEVICE, is_wild && one_in(16) ? any_address() : device_at(queue));
+	if (d->places == pci_places)
+		d->notify_offset[queue] = read_place(d->common + 0x1e, 2);
+	set(d, QUEUE_READY, 1);
 }
 
-static uint32_t set_up_queues(uint32_t base, bool is_wild)
+static uint32_t set_up_queues(struct dev *d, bool is_wild)
 {
 	uint32_t queue;
 
 	for (queue = 0; queue < MAX_QUEUES; queue++) {
-		write32(base + QUEUE_SEL, queue);
-		if (!read32(base + QUEUE_MAX))
+		uint32_t max;
+
+		set(d, QUEUE_SEL, queue);
+		max = get(d, QUEUE_MAX);
+		if (!max)
 			break;
-		set_up_queue(base, queue, is_wild);
+		set_up_queue(d, queue, max, is_wild);
 	}
 	return queue;
 }
 
 /* What no driver should do. */
-static void misbehave(uint32_t base)
+static void misbehave(struct dev *d)
 {
-	uint32_t at = base + (any() & 0x1ff);
+	uint32_t at = d->common + any() % d->len_bytes;
 
 	switch (any() & 7) {
 	case 0: /* a register at an odd width */
@@ -295,51 +365,51 @@ static void misbehave(uint32_t base)
 		(void)*(volatile uint16_t *)at;
 		break;
 	case 1: /* across registers, and across the end */
-		*(volatile uint32_t *)(base + (any() & 0x1ff)) = any();
-		(void)*(volatile uint32_t *)(base + 0x1fe);
+		write32(at, any());
+		(void)read32(d->common + d->len_bytes - 2);
 		break;
 	case 2: /* queues changed when they are live */
-		write32(base + QUEUE_SEL, any() & 7);
-		write32(base + QUEUE_SIZE, any() & 0x1ff);
-		set_area(base, DESC, any_address());
-		write32(base + QUEUE_READY, any() & 1);
+		set(d, QUEUE_SEL, any() & 7);
+		set(d, QUEUE_SIZE, any() & 0x1ff);
+		set_area(d, DESC, any_address());
+		set(d, QUEUE_READY, any() & 1);
 		break;
-	case 3:
-		write32(base + NOTIFY, any());
-		write32(base + INTERRUPT_ACK, any());
+	case 3: /* doorbells of nobody */
+		write32(d->notify, any());
+		*(volatile uint8_t *)(d->notify + (any() & 0xf)) = (uint8_t)any();
 		break;
 	case 4:
-		write32(base + STATUS, any() & 0xff);
+		set(d, STATUS, any() & 0xff);
 		break;
 	case 5: /* a reset in flight */
-		write32(base + STATUS, 0);
+		set(d, STATUS, 0);
 		break;
 	case 6:
-		write32(base + CONFIG + (any() & 0x3c), any());
-		(void)read32(base + CONFIG + (any() & 0xfc));
+		write32(d->config + (any() & 0x3c), any());
+		(void)read32(d->config + (any() & 0xfc));
 		break;
 	default:
 		break;
 	}
 }
 
-static void attack(uint32_t base)
+static void attack(struct dev *d)
 {
 	uint32_t nr_queues;
 	bool is_packed;
 
 	if (!one_in(8))
-		write32(base + STATUS, 0);
-	is_packed = negotiate(base, true);
-	nr_queues = set_up_queues(base, true);
+		set(d, STATUS, 0);
+	is_packed = negotiate(d, true);
+	nr_queues = set_up_queues(d, true);
 	if (one_in(8))
-		misbehave(base);
-	write32(base + STATUS, 15);
+		misbehave(d);
+	set(d, STATUS, 15);
 	for (uint32_t queue = 0; queue < nr_queues; queue++) {
 		fill_ring(queue, is_packed);
-		write32(base + NOTIFY, queue);
+		notify(d, queue);
 	}
-	misbehave(base);
+	misbehave(d);
 	/* The ring changes while the device looks at it. */
 	if (nr_queues)
 		fill_ring(any() % nr_queues, is_packed);
@@ -348,14 +418,14 @@ static void attack(uint32_t base)
 /* ---- Proper requests ---- */
 
 /* Makes descriptor 0 of @queue available and waits; the number of bytes written, or UINT32_MAX. */
-static uint32_t request(uint32_t base, uint32_t queue)
+static uint32_t request(const struct dev *d, uint32_t queue)
 {
 	volatile uint16_t *avail = (volatile uint16_t *)driver_at(queue);
 	volatile uint16_t *used = (volatile uint16_t *)device_at(queue);
 
 	avail[2] = 0;
 	avail[1] = 1;
-	write32(base + NOTIFY, queue);
+	notify(d, queue);
 	for (uint32_t i = 0; i < PATIENCE; i++)
 		if (used[1] == 1)
 			return read32(device_at(queue) + 8);
@@ -368,87 +438,146 @@ static void clear(uint32_t at, uint32_t len_bytes)
 		write32(at + i, 0);
 }
 
-static bool ask_rng(uint32_t base)
+static bool ask_rng(const struct dev *d)
 {
 	uint32_t any_bit = 0;
 
 	clear(DATA_BASE, 64);
 	put_desc(desc_at(0), DATA_BASE, 64, 2, 0);
-	if (request(base, 0) != 64)
+	if (request(d, 0) != 64)
 		return false;
 	for (uint32_t i = 0; i < 64; i += 4)
 		any_bit |= read32(DATA_BASE + i);
 	return any_bit;
 }
 
-static bool ask_console(uint32_t base)
+static bool ask_console(const struct dev *d)
 {
 	static const char text[] = "still here\n";
 
 	put_desc(desc_at(1), (uint32_t)text, sizeof(text) - 1, 0, 0);
-	return request(base, 1) == 0;
+	return request(d, 1) == 0;
 }
 
 /* Reads the first sector. */
-static bool ask_block(uint32_t base)
+static bool ask_block(const struct dev *d)
 {
 	clear(DATA_BASE, 16);
 	write32(DATA_BASE + 1024, 0xff);
 	put_desc(desc_at(0), DATA_BASE, 16, 1, 1);
 	put_desc(desc_at(0) + 16, DATA_BASE + 512, 512, 3, 2);
 	put_desc(desc_at(0) + 32, DATA_BASE + 1024, 1, 2, 0);
-	return request(base, 0) == 513 && (read32(DATA_BASE + 1024) & 0xff) == 0;
+	return request(d, 0) == 513 && (read32(DATA_BASE + 1024) & 0xff) == 0;
 }
 
 /* Sends a frame of zeroes. */
-static bool ask_net(uint32_t base)
+static bool ask_net(const struct dev *d)
 {
 	clear(DATA_BASE, 128);
 	put_desc(desc_at(1), DATA_BASE, 12 + 60, 0, 0);
-	return request(base, 1) == 0;
+	return request(d, 1) == 0;
 }
 
-static bool ask_properly(uint32_t base, uint32_t id)
+static bool ask_properly(struct dev *d)
 {
 	bool is_good = true;
 
-	write32(base + STATUS, 0);
-	if (read32(base + STATUS))
+	set(d, STATUS, 0);
+	if (get(d, STATUS))
 		return false;
-	negotiate(base, false);
+	negotiate(d, false);
 	for (uint32_t queue = 0; queue < MAX_QUEUES; queue++) {
 		clear(driver_at(queue), 16);
 		clear(device_at(queue), 16);
 	}
-	set_up_queues(base, false);
-	write32(base + STATUS, 15);
-	switch (id) {
+	set_up_queues(d, false);
+	set(d, STATUS, 15);
+	switch (d->id) {
 	case 1:
-		is_good = ask_net(base);
+		is_good = ask_net(d);
 		break;
 	case 2:
-		is_good = ask_block(base);
+		is_good = ask_block(d);
 		break;
 	case 3:
-		is_good = ask_console(base);
+		is_good = ask_console(d);
 		break;
 	case 4:
-		is_good = ask_rng(base);
+		is_good = ask_rng(d);
 		break;
 	}
-	return is_good && read32(base + STATUS) == 15;
+	return is_good && get(d, STATUS) == 15;
 }
 
-static uint32_t nr_slots;
+/* ---- Which devices there are ---- */
+
+static struct dev devs[MAX_SLOTS];
+static uint32_t nr_devs;
+
+static void find_mmio(void)
+{
+	for (uint32_t slot = 0; slot < MAX_SLOTS; slot++) {
+		uint32_t base = SLOT_BASE + slot * SLOT_STRIDE;
+
+		if (read32(base) != 0x74726976)
+			break;
+		devs[nr_devs++] = (struct dev){
+			.places = mmio_places,
+			.id = read32(base + 0x08),
+			.common = base,
+			.len_bytes = 0x200,
+			.config = base + 0x100,
+			.notify = base + 0x50,
+		};
+	}
+}
+
+/* A capability of virtio at @cap (4.1.4): where what it names is. */
+static uint32_t target(uint32_t function, uint32_t cap)
+{
+	uint32_t bar = function + 0x10 + 4 * read_place(cap + 4, 1);
+
+	return (read32(bar) & ~15u) + read32(cap + 8);
+}
+
+static void find_pci(void)
+{
+	for (uint32_t slot = 0; slot < MAX_SLOTS && nr_devs < MAX_SLOTS; slot++) {
+		uint32_t function = ECAM_BASE + (slot << 15), cap;
+		struct dev *d = &devs[nr_devs];
+
+		if (read_place(function, 2) != 0x1af4)
+			continue;
+		*(volatile uint16_t *)(function + 4) = 6; /* memory, bus master */
+		*d = (struct dev){.places = pci_places, .id = read_place(function + 2, 2) - 0x1040};
+		for (cap = read_place(function + 0x34, 1); cap;
+		     cap = read_place(function + cap + 1, 1)) {
+			if (read_place(function + cap, 1) != 9)
+				continue;
+			switch (read_place(function + cap + 3, 1)) {
+			case 1:
+				d->common = target(function, function + cap);
+				break;
+			case 2:
+				d->notify = target(function, function + cap);
+				d->notify_multiplier = read32(function + cap + 16);
+				break;
+			case 4:
+				d->config = target(function, function + cap);
+				break;
+			}
+		}
+		/* All of its BAR, interrupt vectors included. */
+		d->len_bytes = 0x8000;
+		nr_devs++;
+	}
+}
 
 static void ask_all(void)
 {
-	for (uint32_t slot = 0; slot < nr_slots; slot++) {
-		uint32_t base = SLOT_BASE + slot * SLOT_STRIDE, id = read32(base + ID);
-
-		if (!ask_properly(base, id))
-			end(100 + id);
-	}
+	for (uint32_t i = 0; i < nr_devs; i++)
+		if (!ask_properly(&devs[i]))
+			end(100 + devs[i].id);
 }
 
 static uint32_t number(const char **text)
@@ -467,15 +596,15 @@ void guest_main(const char *cmdline)
 	uint32_t rounds = number(&cmdline);
 
 	seed = number(&cmdline) | 0x10000;
-	while (nr_slots < MAX_SLOTS &&
-	       read32(SLOT_BASE + nr_slots * SLOT_STRIDE + MAGIC) == 0x74726976)
-		nr_slots++;
-	if (!nr_slots)
+	find_mmio();
+	if (!nr_devs)
+		find_pci();
+	if (!nr_devs)
 		end(99);
 	ask_all();
 	for (uint32_t i = 1; i <= rounds; i++) {
-		for (uint32_t slot = 0; slot < nr_slots; slot++)
-			attack(SLOT_BASE + slot * SLOT_STRIDE);
+		for (uint32_t j = 0; j < nr_devs; j++)
+			attack(&devs[j]);
 		if (i % ASK_EVERY == 0) {
 			ask_all();
 			print('.');

@@ -3,7 +3,7 @@
 
 /*
  * The hostile guest (guest.c) in a machine with every virtio device: the monitor lives, the devices
- * answer proper requests all the while, memory does not grow. Runs on any KVM. Each device sees 512
+ * answer proper requests all the while, memory does not grow. Runs on any KVM. Each device sees 256
  * malformed sets of rings, or as many as SKETE_HOSTILE_ROUNDS says.
  */
 #include <skete/vm.h>
@@ -17,10 +17,11 @@
 
 #include <cmocka.h>
 
-#define WAIT_MS	     600000
-#define DISK_BYTES   (1024 * 1024)
-#define MAX_GROWTH   (8 * SK_MIB)
-#define DOTS_TO_WARM 1 /* after so many everything has been touched that ever will be */
+#define DEFAULT_ROUNDS "256"
+#define WAIT_MS	       600000
+#define DISK_BYTES     (1024 * 1024)
+#define MAX_GROWTH     (8 * SK_MIB)
+#define DOTS_TO_WARM   1 /* after so many everything has been touched that ever will be */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_SANITIZER 1
@@ -117,12 +118,13 @@ static void close_outside(struct outside *o)
 	}
 }
 
-static void configure(struct sk_vm_config *config, const struct outside *o)
+static void configure(struct sk_vm_config *config, const struct outside *o,
+		      enum sk_vm_transport transport)
 {
 	sk_vm_config_init(config, sizeof(*config));
 	config->kernel_path = guest;
 	config->memory_bytes = 4 * SK_MIB;
-	config->transport = SK_VM_TRANSPORT_MMIO;
+	config->transport = transport;
 	config->rng = &o->rng;
 	config->virtio_console = &o->console;
 	config->nets = &o->net;
@@ -132,7 +134,7 @@ static void configure(struct sk_vm_config *config, const struct outside *o)
 	config->vsock = &o->vsock;
 }
 
-static void the_monitor_lives(void **state)
+static void attack(enum sk_vm_transport transport)
 {
 	const char *rounds = getenv("SKETE_HOSTILE_ROUNDS");
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
@@ -144,10 +146,9 @@ static void the_monitor_lives(void **state)
 	char cmdline[64];
 	int64_t growth;
 
-	(void)state;
 	open_outside(&outside);
-	configure(&config, &outside);
-	snprintf(cmdline, sizeof(cmdline), "%s 1", rounds ? rounds : "512");
+	configure(&config, &outside, transport);
+	snprintf(cmdline, sizeof(cmdline), "%s 1", rounds ? rounds : DEFAULT_ROUNDS);
 	config.cmdline = cmdline;
 	if (sk_vm_create(&vm, &config, &err) || sk_vm_start(vm, &err))
 		fail_msg("%s", err.message);
@@ -155,7 +156,8 @@ static void the_monitor_lives(void **state)
 	assert_int_equal(sk_vm_wait(vm, 0, &result), 0);
 	sk_vm_get_stats(vm, &stats);
 	printf("# %s rounds for each device, %llu exits, %lld KiB more memory\n",
-	       rounds ? rounds : "512", (unsigned long long)stats.exits, (long long)growth / 1024);
+	       rounds ? rounds : DEFAULT_ROUNDS, (unsigned long long)stats.exits,
+	       (long long)growth / 1024);
 	if (result.end != SK_VM_EXITED || result.status)
 		fail_msg(
 			"the guest ended with %d, status %u (100 + id: that device does not work)\n%s",
@@ -166,10 +168,23 @@ static void the_monitor_lives(void **state)
 	close_outside(&outside);
 }
 
+static void the_monitor_lives_over_mmio(void **state)
+{
+	(void)state;
+	attack(SK_VM_TRANSPORT_MMIO);
+}
+
+static void the_monitor_lives_over_pci(void **state)
+{
+	(void)state;
+	attack(SK_VM_TRANSPORT_PCI);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_monitor_lives),
+		cmocka_unit_test(the_monitor_lives_over_mmio),
+		cmocka_unit_test(the_monitor_lives_over_pci),
 	};
 
 	if (argc != 2)
