@@ -246,7 +246,7 @@ static long protect(uint64_t va, uint64_t end, int level, uint64_t flags)
 	long result = 0;
 
 	for (; va < end && !result; va += step) {
-		const uint64_t *entry = entry_of(boot.direct, va, level, 0);
+		const uint64_t *entry = entry_of(boot.direct, va, level ? 21 : 12, 0);
 		uint64_t frame = entry && *entry ? *entry & PTE_ADDR : 0;
 
 		if (pa && frame != pa + (va - start)) {
