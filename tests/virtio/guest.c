@@ -4,7 +4,7 @@
 /*
  * A hostile guest: drives every virtio device that it finds, over MMIO or PCI, with malformed
  * rings, and now and then with a proper request, which has to work. Bare metal, 32 bits, entered by
- * PVH; the command line is "ROUNDS SEED" in decimal digits. It prints a dot for every 256 rounds of
+ * PVH; the command line is "ROUNDS SEED" in decimal digits. It prints a dot for every 64 rounds of
  * a device and ends with status 0, or 100 + the id of a device that did not answer properly.
  *
  * A new device needs nothing here to be attacked, and an entry in ask_properly() to be asked.
@@ -24,7 +24,7 @@
 #define DATA_MASK   0x7ffffu
 #define MAX_SIZE    128u /* entries that fit the pages */
 #define PATIENCE    2000000u
-#define ASK_EVERY   256u
+#define ASK_EVERY   64u
 
 /*
  * Registers that both transports have (virtio 1.2, 4.2.2 and 4.1.4.3); 64-bit ones are followed by
