@@ -8,7 +8,7 @@
  *   D  finds the device by ports and by ECAM, sizes and moves its BAR, programs MSI-X, has random
  *      bytes written into a buffer, takes the interrupt; then the same with the vector masked,
  * which is pending and arrives when it is unmasked; at the end it resets the device M  moves the
- * BAR and rewrites the vectors 200 times H  10,000 accesses at random: widths, alignments,
+ * BAR and rewrites the vectors 100 times H  10,000 accesses at random: widths, alignments,
  * values; configuration space, BAR, MSI-X, ECAM, ports X  ends with status 42
  *
  * What goes wrong ends it with the number of the line. On a partial KVM every instruction here is
@@ -20,7 +20,8 @@ typedef unsigned int u32;
 typedef unsigned long u64;
 
 #define ECAM	    0xe0000000ul
-#define HOME	    0xc8000000u /* where the BAR is moved to */
+#define HOME	    0xc8000000u	  /* where the BAR is moved to */
+#define HIGH	    0x100000000ul /* and once: the window above RAM */
 #define RING_SIZE   8
 #define BUF_BYTES   64
 #define VECTOR	    0x41
@@ -161,6 +162,12 @@ static int size_and_move_bar(void)
 	CHECK(read16(old + common + 18) == 0xffff);
 	write16(ecam(4), 6);
 	CHECK(read16(old + common + 18) == 1);
+	write32(ecam(0x10), 0);
+	write32(ecam(0x14), 1);
+	CHECK(read16(old + common + 18) == 0xffff);
+	CHECK(read16(HIGH + common + 18) == 1);
+	write32(ecam(0x14), 0);
+	CHECK(read16(HIGH + common + 18) == 0xffff);
 	bar = HOME;
 	write32(ecam(0x10), bar);
 	if (bar != old)
@@ -291,7 +298,7 @@ static int drive(void)
 /* Moves and vectors, which cost the monitor calls of KVM each. */
 static int move_about(void)
 {
-	for (u32 i = 0; i < 200; i++) {
+	for (u32 i = 0; i < 100; i++) {
 		bar = HOME + (i % 16) * 0x10000;
 		write32(ecam(0x10), bar);
 		program_vector(i & 1, i & 0xff, i % 3 == 0);

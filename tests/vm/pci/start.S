@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 
 /*
- * From the PVH entry to 64-bit mode, where guest.c goes on: the first 8 MiB and the GiB below 4 GiB,
- * where PCI is, mapped to themselves; an IDT whose vectors 0x20 to 0xff count.
+ * From the PVH entry to 64-bit mode, where guest.c goes on: the first 8 MiB, the GiB below 4 GiB,
+ * where PCI is, and 2 MiB of its window above, mapped to themselves; an IDT whose vectors 0x20 to
+ * 0xff count.
  */
 #define FIRST_VECTOR 0x20
 
@@ -22,6 +23,9 @@ start:
 	movl	$pdpt + 3, pml4
 	movl	$pd0 + 3, pdpt
 	movl	$pd3 + 3, pdpt + 3 * 8
+	movl	$pd4 + 3, pdpt + 4 * 8
+	movl	$0x93, pd4
+	movl	$1, pd4 + 4
 	mov	$0x83, %eax
 	xor	%ecx, %ecx
 1:	mov	%eax, pd0(, %ecx, 8)
@@ -132,6 +136,7 @@ pml4:	.skip	4096
 pdpt:	.skip	4096
 pd0:	.skip	4096
 pd3:	.skip	4096
+pd4:	.skip	4096
 idt:	.skip	16 * 256
 	.globl	interrupts
 interrupts:
