@@ -127,6 +127,8 @@ static void take_stop(struct gdb_server *g, uint32_t index)
 
 void gdb_guest_event(struct gdb_server *g, uint32_t index, uint32_t event)
 {
+	if (!g->vm->config.gdb_text)
+		return; /* only a unikernel stops in this way */
 	pthread_mutex_lock(&g->vm->lock);
 	if (event == SK_DEBUG_READY && g->waits_ready) {
 		g->waits_ready = false;

@@ -6,10 +6,10 @@
 
 #include <sys/socket.h>
 
+#include "events.h"
 #include "vm_internal.h"
 
-#define PAGE_BYTES UINT64_C(4096)
-#define FLAG_TRAP  UINT64_C(0x100)
+#define FLAG_TRAP UINT64_C(0x100)
 
 static struct sk_kvm_vcpu *vcpu_of(struct gdb_server *g, uint32_t index)
 {
@@ -24,33 +24,10 @@ static bool is_told(const struct gdb_server *g)
 
 /* --- memory --- */
 
-/* By pages, because neighbours may be anywhere. */
-static int move(struct gdb_server *g, uint32_t index, uint64_t address, uint8_t *bytes,
-		size_t len_bytes, bool is_write)
-{
-	struct sk_gmem *gm = g->vm->machine->gm;
-
-	while (len_bytes) {
-		size_t part = SK_MIN(len_bytes, (size_t)(PAGE_BYTES - address % PAGE_BYTES));
-		gpa_t gpa;
-		int ret = sk_kvm_vcpu_translate(vcpu_of(g, index), address, &gpa);
-
-		if (!ret)
-			ret = is_write ? sk_gmem_write(gm, gpa, bytes, part)
-				       : sk_gmem_read(gm, gpa, bytes, part);
-		if (ret)
-			return ret;
-		address += part;
-		bytes += part;
-		len_bytes -= part;
-	}
-	return 0;
-}
-
 int gdb_target_read(struct gdb_server *g, uint32_t index, uint64_t address, void *to,
 		    size_t len_bytes)
 {
-	return move(g, index, address, to, len_bytes, false);
+	return event_guest_memory(g->vm->machine, index, address, to, len_bytes, false);
 }
 
 int gdb_target_write(struct gdb_server *g, uint32_t index, uint64_t address, const void *from,
@@ -63,7 +40,7 @@ int gdb_target_write(struct gdb_server *g, uint32_t index, uint64_t address, con
 	for (size_t n; !ret && len_bytes; len_bytes -= n, at += n, address += n) {
 		n = SK_MIN(len_bytes, sizeof(copy));
 		memcpy(copy, at, n);
-		ret = move(g, index, address, copy, n, true);
+		ret = event_guest_memory(g->vm->machine, index, address, copy, n, true);
 	}
 	return ret;
 }

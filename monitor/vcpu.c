@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "events.h"
 #include "gdb.h"
 
 static void consume_kicks(void)
@@ -95,27 +96,11 @@ static void handle_rare_exit(struct vcpu_thread *t, const struct sk_kvm_exit *ex
 	}
 }
 
-/* What the guest says about itself (skete/abi/debug.h). */
-static bool take_event(struct vcpu_thread *t, const struct sk_kvm_exit *exit)
-{
-	struct sk_vm *vm = t->vm;
-	uint32_t event;
-
-	if (!exit->pio.is_out || exit->pio.size != sizeof(event) || exit->pio.count != 1)
-		return false;
-	event = sk_load_le32(exit->pio.data);
-	if (event == SK_DEBUG_MAIN)
-		atomic_store_explicit(&vm->main_ns, sk_now_ns(), memory_order_relaxed);
-	if (vm->gdb)
-		gdb_guest_event(vm->gdb, t->index, event);
-	return true;
-}
-
 static void handle_exit(struct vcpu_thread *t, struct machine *m, const struct sk_kvm_exit *exit)
 {
 	switch (exit->kind) {
 	case SK_KVM_EXIT_PIO:
-		if (exit->pio.port == SK_DEBUG_PORT && take_event(t, exit))
+		if (exit->pio.port == SK_DEBUG_PORT && event_take(t, exit))
 			break;
 		/* An access that nobody claims is counted by the bus; the guest reads ones. */
 		if (exit->pio.is_out)

@@ -38,10 +38,11 @@ struct tender {
 	const struct sk_tender_config *config;
 	struct sk_error *err;
 	struct sk_tender_image image;
-	uint64_t bias, memory, arena, stage_at; /* addresses, each in a slot of its own */
-	uint64_t slots[2];			/* bit map of the slots in use */
+	uint64_t bias, memory, arena, stage_at, file_at; /* addresses, each in a slot of its own */
+	uint64_t slots[2];				 /* bit map of the slots in use */
 	int memory_fd;
 	struct tender_stage *stage;
+	size_t file_bytes;
 	struct tender_vdso vdso;
 };
 
@@ -114,11 +115,14 @@ static int choose_places(struct tender *t)
 		ret = choose(t, UINT64_C(1) << 39, &t->arena);
 	if (!ret)
 		ret = choose(t, TENDER_PAGE, &t->stage_at);
+	if (!ret)
+		ret = choose(t, TENDER_PAGE, &t->file_at);
 	return ret;
 }
 
-/* Maps a whole file for reading. The descriptor is closed again. */
-static int map_file(const struct tender *t, const char *path, const void **out, size_t *len_bytes)
+/* Maps a whole file for reading, at @at or (0) anywhere. The descriptor is closed again. */
+static int map_file(const struct tender *t, const char *path, uint64_t at, const void **out,
+		    size_t *len_bytes)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = 0;
@@ -129,7 +133,8 @@ static int map_file(const struct tender *t, const char *path, const void **out, 
 	else if (!S_ISREG(st.st_mode) || st.st_size == 0)
 		ret = -EINVAL;
 	else
-		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		map = mmap((void *)at, (size_t)st.st_size, PROT_READ,
+			   MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), fd, 0);
 	if (!ret && map == MAP_FAILED)
 		ret = -errno;
 	sk_close(&fd);
@@ -153,10 +158,11 @@ static int load_image(struct tender *t)
 	const void *file;
 	size_t len_bytes;
 	uint8_t *at;
-	int ret = map_file(t, t->config->image_path, &file, &len_bytes);
+	int ret = map_file(t, t->config->image_path, t->file_at, &file, &len_bytes);
 
 	if (ret)
 		return ret;
+	t->file_bytes = len_bytes;
 	ret = sk_tender_image_parse(&t->image, file, len_bytes, t->err);
 	if (!ret && i->end - i->start > t->config->memory_bytes)
 		ret = sk_error_set(t->err, -ENOMEM, "it needs more memory than --memory grants");
@@ -205,7 +211,7 @@ static int load_initrd(struct tender *t)
 
 	if (!path)
 		return 0;
-	ret = map_file(t, path, &file, &len_bytes);
+	ret = map_file(t, path, 0, &file, &len_bytes);
 	if (ret)
 		return ret;
 	if (len_bytes > t->config->memory_bytes / 2)
@@ -233,6 +239,8 @@ static void fill_info(struct tender *t)
 	info->gate = stage_code(t->stage_at, tender_gate);
 	info->clock_gettime = t->vdso.clock_gettime;
 	info->start_ns = c->start_ns;
+	info->file = t->file_at;
+	info->file_bytes = t->file_bytes;
 	info->cmdline = (uint64_t)t->stage->cmdline;
 	if (c->cmdline)
 		memcpy(t->stage->cmdline, c->cmdline, strlen(c->cmdline));
@@ -279,6 +287,8 @@ static void write_steps(struct tender *t)
 		{t->memory, t->memory + t->config->memory_bytes},
 		{t->stage_at, t->stage_at + stage_bytes(t->config->cpus)},
 		{t->vdso.start, t->vdso.end},
+		{t->file_at,
+		 t->file_at + sk_align_down(t->file_bytes + TENDER_PAGE - 1, TENDER_PAGE)},
 	};
 	uint64_t from = 0;
 

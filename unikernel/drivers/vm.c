@@ -53,6 +53,15 @@ static void tell(uint32_t event, const void *about)
 	request(REQ_OUT, SK_DEBUG_PORT, event, 4, (uint64_t)about);
 }
 
+static int read_image(uint64_t offset, void *to, size_t bytes)
+{
+	struct sk_debug_read read = {
+		.offset = offset, .to = (uint64_t)to, .bytes = (uint32_t)bytes};
+
+	tell(SK_DEBUG_READ, &read);
+	return *(volatile uint32_t *)&read.is_done ? 0 : -1;
+}
+
 const struct platform platform_vm = {
 	.halt = halt,
 	.pages = pages,
@@ -68,6 +77,7 @@ const struct platform platform_vm = {
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,
+	.read_image = read_image,
 	.tell = tell,
 	.power_off = vm_power_off,
 };

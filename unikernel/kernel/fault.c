@@ -5,7 +5,6 @@
  * signal. Without one it is the program's end, with one report and the status that a shell shows
  * for a process killed by the signal.
  */
-#include <elf.h>
 #include <signal.h>
 #include <skete/abi/debug.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "boot.h"
 #include "kernel.h"
 #include "signals.h"
+#include "symbols.h"
 #include "thread.h"
 
 extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[];
@@ -22,54 +22,22 @@ _Static_assert(sizeof(struct regs) == sizeof(struct sk_debug_regs) &&
 		       offsetof(struct regs, rsp) == offsetof(struct sk_debug_regs, rsp),
 	       "a debugger changes struct regs");
 
-extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
-
 void fault_c(struct regs *regs);
 _Noreturn void fault_twice(void);
-
-/* The name of the function at `address`, from the image's dynamic symbols. */
-static const char *symbol(uint64_t address, uint64_t *offset)
-{
-	const Elf64_Sym *best = NULL, *symbols = NULL;
-	const uint32_t *hash = NULL;
-	const char *names = NULL;
-
-	address -= boot.bias;
-	for (const Elf64_Dyn *d = _DYNAMIC; d->d_tag != DT_NULL; d++) {
-		uint64_t at = d->d_un.d_ptr + boot.bias;
-
-		if (d->d_tag == DT_SYMTAB)
-			symbols = (const void *)at;
-		if (d->d_tag == DT_STRTAB)
-			names = (const void *)at;
-		if (d->d_tag == DT_HASH)
-			hash = (const void *)at;
-	}
-	for (uint32_t i = 0; hash && symbols && i < hash[1]; i++) {
-		const Elf64_Sym *s = &symbols[i];
-
-		if (ELF64_ST_TYPE(s->st_info) == STT_FUNC && s->st_value <= address &&
-		    (!best || s->st_value > best->st_value))
-			best = s;
-	}
-	if (!best || !names || address >= best->st_value + best->st_size)
-		return NULL;
-	*offset = address - best->st_value;
-	return names + best->st_name;
-}
 
 static int is_text(uint64_t address)
 {
 	return address >= (uint64_t)__text_start && address < (uint64_t)__text_end;
 }
 
-static void frame(uint64_t rip)
+/* `back` is 1 for a return address: the call before it may be the last thing in its function. */
+static void frame(uint64_t rip, uint64_t back)
 {
 	uint64_t offset;
-	const char *name = is_text(rip) ? symbol(rip, &offset) : NULL;
+	const char *name = is_text(rip) ? symbol_name(rip - back, &offset) : NULL;
 
 	if (name)
-		kprintf("  %012lx %s+0x%lx\n", rip - boot.bias, name, offset);
+		kprintf("  %012lx %s+0x%lx\n", rip - boot.bias, name, offset + back);
 	else
 		kprintf("  %012lx\n", is_text(rip) ? rip - boot.bias : rip);
 }
@@ -91,7 +59,7 @@ static void stack_trace(uint64_t rsp)
 		if (!is_text(value - 5) ||
 		    !(code[-5] == 0xe8 || code[-2] == 0xff || code[-3] == 0xff))
 			continue;
-		frame(value);
+		frame(value, 1);
 		found++;
 	}
 }
@@ -146,7 +114,7 @@ static void report(const struct regs *r, uint64_t vector, uint64_t error, uint64
 	if (vector == VECTOR_PAGE)
 		kprintf("%s of %012lx, ", access, address);
 	kprintf("thread %u, CPU %u\n", thread->tid, this_cpu()->index);
-	frame(r->rip);
+	frame(r->rip, 0);
 	stack_trace(r->rsp);
 	kprintf("  rax %016lx rbx %016lx rcx %016lx\n  rdx %016lx rsi %016lx rdi %016lx\n", r->rax,
 		r->rbx, r->rcx, r->rdx, r->rsi, r->rdi);

@@ -41,6 +41,9 @@ struct platform {
 	void (*console_write)(const char *data, size_t bytes);
 	int (*console_byte)(void); /* the next byte of the input; -1: none yet; CONSOLE_END */
 
+	/* Read from the file that the image was loaded from. 0, or -1: not all of it, or not at
+	 * all. */
+	int (*read_image)(uint64_t offset, void *to, size_t bytes);
 	/* An event for who watches (skete/abi/debug.h). */
 	void (*tell)(uint32_t event, const void *about);
 	void (*power_off)(int status) __attribute__((noreturn));

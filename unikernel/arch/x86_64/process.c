@@ -343,6 +343,14 @@ static int read_byte(void)
 	return byte;
 }
 
+static int read_image(uint64_t offset, void *to, size_t bytes)
+{
+	if (offset > info->file_bytes || bytes > info->file_bytes - offset)
+		return -1;
+	memcpy(to, (const char *)info->file + offset, bytes);
+	return 0;
+}
+
 /* There is nobody to tell: so keep it for the end. */
 static void tell(uint32_t event, const void *about)
 {
@@ -386,6 +394,7 @@ const struct platform platform_process = {
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,
+	.read_image = read_image,
 	.tell = tell,
 	.power_off = exit_process,
 };

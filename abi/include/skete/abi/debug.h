@@ -8,8 +8,8 @@
  *   outl(what, SK_DEBUG_PORT), with an address in r8 where one belongs to it
  *
  * The write returns to the guest; if a debugger wants it to, only when that lets the guest go on.
- * Nobody answers where no one watches, and the port reads as all ones. A guest uses it only when
- * its command line says so.
+ * Nobody answers where the monitor has no such port, which reads as all ones. A guest tells of its
+ * start and its stops only when its command line says so.
  *
  * SK_DEBUG_VERSION grows when the meaning of an existing event changes.
  */
@@ -25,6 +25,7 @@
 #define SK_DEBUG_READY	 1u /* all code is in its place, and breakpoints would be met */
 #define SK_DEBUG_MAIN	 2u /* the program's main() is about to be called */
 #define SK_DEBUG_STOP	 3u /* r8: a struct sk_debug_stop */
+#define SK_DEBUG_READ	 4u /* r8: a struct sk_debug_read */
 
 /* Where an image of the unikernel is, minus where it is linked, while it is being debugged. */
 #define SK_DEBUG_BIAS	 (1ull << 39)
@@ -45,5 +46,17 @@ struct sk_debug_stop {
 };
 
 _Static_assert(sizeof(struct sk_debug_stop) == 16, "layout");
+
+/* A part of the file that the guest was loaded from: where its symbols are. */
+struct sk_debug_read {
+	uint64_t offset;
+	uint64_t to;	  /* OUT: where to put it */
+	uint32_t bytes;	  /* OUT: at most SK_DEBUG_READ_MAX */
+	uint32_t is_done; /* IN: 1: all of it is there; OUT: 0 */
+};
+
+#define SK_DEBUG_READ_MAX 4096
+
+_Static_assert(sizeof(struct sk_debug_read) == 24, "layout");
 
 #endif

@@ -27,7 +27,7 @@
 #ifndef SKETE_ABI_TENDER_H
 #define SKETE_ABI_TENDER_H
 
-#define SK_TENDER_VERSION   1
+#define SK_TENDER_VERSION   2
 #define SK_TENDER_NOTE	    1
 
 #define SK_TENDER_MAX_CPUS  32
@@ -80,17 +80,18 @@ struct sk_tender_info {
 	uint64_t arena;	       /* SK_TENDER_ARENA_BYTES of addresses to map the memory file in */
 	uint64_t initrd;       /* offset in the memory file, whole pages at its end; 0: none */
 	uint64_t initrd_bytes;
-	uint64_t gate;		/* a function: `syscall; ret` */
-	uint64_t clock_gettime; /* a function: clock_gettime(2), of the vDSO */
-	uint64_t start_ns;	/* CLOCK_MONOTONIC when the monitor started */
-	uint64_t cmdline;	/* an address; ends with a zero byte */
+	uint64_t gate;		   /* a function: `syscall; ret` */
+	uint64_t clock_gettime;	   /* a function: clock_gettime(2), of the vDSO */
+	uint64_t start_ns;	   /* CLOCK_MONOTONIC when the monitor started */
+	uint64_t cmdline;	   /* an address; ends with a zero byte */
+	uint64_t file, file_bytes; /* an address: the file that the image was loaded from */
 	struct sk_tender_cpu cpu[SK_TENDER_MAX_CPUS];
 };
 
 #define SK_TENDER_ARENA_BYTES (1ull << 39)
 #define SK_TENDER_MAP_BYTES   (1ull << 32) /* one mmap or munmap covers less than this */
 
-_Static_assert(sizeof(struct sk_tender_info) == 96 + 16 * SK_TENDER_MAX_CPUS, "layout");
+_Static_assert(sizeof(struct sk_tender_info) == 112 + 16 * SK_TENDER_MAX_CPUS, "layout");
 #endif
 
 #endif

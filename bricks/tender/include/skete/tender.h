@@ -5,10 +5,10 @@
  * The tender: turns the calling process into a running image of the unikernel, without a virtual
  * machine, /dev/kvm or privileges. skete/abi/tender.h is the contract with the image.
  *
- * What is left of the process afterwards: the image, its memory file, a page of the tender's code,
- * the vDSO, the descriptors 0, 1 and 3, one thread for each CPU, and a seccomp filter that lets
- * eleven system calls through. docs/process-isolation.md says which, why, and what that leaves open
- * to an attacker.
+ * What is left of the process afterwards: the image and its file, its memory file, a page of the
+ * tender's code, the vDSO, the descriptors 0, 1 and 3, one thread for each CPU, and a seccomp
+ * filter that lets eleven system calls through. docs/process-isolation.md says which, why, and what
+ * that leaves open to an attacker.
  *
  * The image is not trusted: its headers are checked like any other input.
  */
