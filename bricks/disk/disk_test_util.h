@@ -206,7 +206,7 @@ static inline void model_init(struct model *m, struct world *w, uint64_t seed)
 	m->unit_bytes = info->unit_bytes;
 	for (unsigned i = 0; i < MODEL_DEPTH; i++) {
 		m->slots[i].model = m;
-		m->slots[i].buf = aligned_alloc(4096, (m->max_bytes / 4096 + 2) * 4096);
+		m->slots[i].buf = aligned_alloc(4096, (m->max_bytes + 8191) / 4096 * 4096);
 		assert_non_null(m->slots[i].buf);
 	}
 }

@@ -25,6 +25,17 @@
 /* QEMU's BLK_PERM_*, of which more exist. */
 enum permission { PERM_CONSISTENT_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3 };
 
+/* O_NONBLOCK was for the open: io_uring would answer EAGAIN instead of waiting for the disk. */
+static int allow_blocking(int fd, const char *path, struct sk_error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return sk_error_set(err, -errno, "the disk %s cannot be set up: %s", path,
+				    strerror(errno));
+	return 0;
+}
+
 static int check_kind(struct disk_file *file, const char *path, struct sk_error *err)
 {
 	struct stat st;
@@ -40,7 +51,7 @@ static int check_kind(struct disk_file *file, const char *path, struct sk_error 
 		return sk_error_set(err, -EINVAL,
 				    "the disk %s is neither a file nor a block device", path);
 	file->is_block_device = S_ISBLK(st.st_mode);
-	return 0;
+	return allow_blocking(file->fd, path, err);
 }
 
 /* What the kernel takes: it says so, or one tries. */
@@ -73,7 +84,7 @@ static int open_direct(struct disk_file *file, const struct sk_disk_config *conf
 				    "'direct'",
 				    config->path, strerror(errno));
 	file->align_bytes = find_alignment(file->direct_fd);
-	return 0;
+	return allow_blocking(file->direct_fd, config->path, err);
 }
 
 int disk_file_open(struct disk_file *file, const struct sk_disk_config *config,

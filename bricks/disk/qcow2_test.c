@@ -94,16 +94,16 @@ static void exercise_flavours(struct world *w, const struct flavour *flavours, s
 static void random_requests(void **state)
 {
 	static const struct flavour flavours[] = {
-		{"cluster_size=64k", "64M", 0, false, 600},
+		{"cluster_size=64k", "64M", 0, false, 400},
 		{"cluster_size=64k,lazy_refcounts=on", "64M", 1, false, 300},
-		{"cluster_size=4k", "32M", 1, false, 600},
-		{"cluster_size=512", "9M", 1, false, 600},
+		{"cluster_size=4k", "32M", 1, false, 300},
+		{"cluster_size=512", "9M", 1, false, 300},
 		{"cluster_size=512,refcount_bits=64", "5M", 1, false, 300},
-		{"cluster_size=512,refcount_bits=1", "9M", 0, false, 300},
-		{"cluster_size=1k,refcount_bits=8", "16M", 1, false, 300},
+		{"cluster_size=512,refcount_bits=1", "9M", 0, false, 150},
+		{"cluster_size=1k,refcount_bits=8", "16M", 1, false, 150},
 		{"cluster_size=2M,refcount_bits=32", "128M", 0, false, 150},
 		{"compat=0.10,cluster_size=64k", "64M", 0, false, 300},
-		{"compat=0.10,cluster_size=512", "7000k", 1, false, 300},
+		{"compat=0.10,cluster_size=512", "7000k", 1, false, 150},
 		{"preallocation=metadata", "64M", 0, false, 300},
 		{"cluster_size=64k,extended_l2=off", "33554944", 0, false, 300},
 	};
@@ -114,9 +114,9 @@ static void random_requests(void **state)
 static void random_requests_direct(void **state)
 {
 	static const struct flavour flavours[] = {
-		{"cluster_size=64k,lazy_refcounts=on", "64M", 1, true, 150},
-		{"cluster_size=4k", "16M", 1, true, 150},
-		{"cluster_size=512,refcount_bits=64", "2M", 1, true, 60},
+		{"cluster_size=64k,lazy_refcounts=on", "64M", 1, true, 60},
+		{"cluster_size=4k", "16M", 1, true, 60},
+		{"cluster_size=512,refcount_bits=64", "2M", 1, true, 30},
 	};
 
 	exercise_flavours(*state, flavours, SK_ARRAY_SIZE(flavours));
