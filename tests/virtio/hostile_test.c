@@ -20,7 +20,7 @@
 #define DEFAULT_ROUNDS "256"
 #define WAIT_MS	       600000
 #define DISK_BYTES     (1024 * 1024)
-#define MAX_GROWTH     (8 * SK_MIB)
+#define MAX_GROWTH     (12 * SK_MIB) /* more than all of the guest's memory */
 #define DOTS_TO_WARM   1 /* after so many everything has been touched that ever will be */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -77,6 +77,7 @@ struct outside {
 	struct sk_vm_rng rng;
 	struct sk_vm_net net;
 	struct sk_vm_vsock vsock;
+	struct sk_vm_balloon balloon;
 	struct sk_vm_virtio_console console;
 	struct sk_vm_disk disk;
 };
@@ -123,7 +124,7 @@ static void configure(struct sk_vm_config *config, const struct outside *o,
 {
 	sk_vm_config_init(config, sizeof(*config));
 	config->kernel_path = guest;
-	config->memory_bytes = 4 * SK_MIB;
+	config->memory_bytes = 8 * SK_MIB;
 	config->transport = transport;
 	config->rng = &o->rng;
 	config->virtio_console = &o->console;
@@ -132,6 +133,7 @@ static void configure(struct sk_vm_config *config, const struct outside *o,
 	config->disks = &o->disk;
 	config->nr_disks = 1;
 	config->vsock = &o->vsock;
+	config->balloon = &o->balloon;
 }
 
 static void attack(enum sk_vm_transport transport)
