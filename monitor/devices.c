@@ -307,3 +307,16 @@ void *devices_find(struct machine *m, const char *kind, uint32_t index)
 	}
 	return NULL;
 }
+
+int devices_find_locked(struct sk_vm *vm, const struct device_kind *kind, uint32_t index,
+			void **dev)
+{
+	if (index >= kind->count(&vm->config))
+		return -ENODEV;
+	if (vm->phase == VM_REBOOTING)
+		return -EAGAIN;
+	if (vm->phase != VM_RUNNING && vm->phase != VM_PAUSED)
+		return -EINVAL;
+	*dev = devices_find(vm->machine, kind->name, index);
+	return 0;
+}

@@ -107,6 +107,14 @@ void devices_destroy(struct machine *m);
 void devices_pause(struct machine *m);
 void devices_resume(struct machine *m);
 
+/*
+ * For calls of the library's users, who hold vm->lock: device @index of @kind, which stays until it
+ * is given up. Errors: -ENODEV (the configuration has no such device), -EAGAIN (the machine is
+ * being rebooted), -EINVAL (it has ended or not started).
+ */
+int devices_find_locked(struct sk_vm *vm, const struct device_kind *kind, uint32_t index,
+			void **dev) SK_MUST_CHECK;
+
 /* Device @index of @kind, or NULL. */
 void *devices_find(struct machine *m, const char *kind, uint32_t index);
 

@@ -84,15 +84,57 @@ static const struct device_kind console_kind = {"console", count_console, create
 
 int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns, uint16_t rows)
 {
-	struct sk_console *console = NULL;
+	void *console;
+	int ret;
 
 	pthread_mutex_lock(&vm->lock);
-	if (vm->phase == VM_RUNNING || vm->phase == VM_PAUSED)
-		console = devices_find(vm->machine, console_kind.name, 0);
-	if (console)
+	ret = devices_find_locked(vm, &console_kind, 0, &console);
+	if (!ret)
 		sk_console_resize(console, columns, rows);
 	pthread_mutex_unlock(&vm->lock);
-	return console ? 0 : -EINVAL;
+	return ret;
+}
+
+int sk_vm_virtio_console_get_stats(struct sk_vm *vm, struct sk_vm_virtio_console_stats *stats)
+{
+	struct sk_vm_virtio_console_stats s = {.struct_bytes =
+						       SK_MIN(stats->struct_bytes, sizeof(s))};
+	struct sk_console_stats from = {0};
+	void *console;
+	int ret;
+
+	pthread_mutex_lock(&vm->lock);
+	ret = devices_find_locked(vm, &console_kind, 0, &console);
+	if (!ret)
+		sk_console_get_stats(console, &from);
+	pthread_mutex_unlock(&vm->lock);
+	if (ret)
+		return ret;
+	s.in_bytes = from.in_bytes;
+	s.out_bytes = from.out_bytes;
+	s.lost_bytes = from.lost_bytes;
+	memcpy(stats, &s, s.struct_bytes);
+	return 0;
+}
+
+int sk_vm_rng_get_stats(struct sk_vm *vm, struct sk_vm_rng_stats *stats)
+{
+	struct sk_vm_rng_stats s = {.struct_bytes = SK_MIN(stats->struct_bytes, sizeof(s))};
+	struct sk_rng_stats from = {0};
+	void *rng;
+	int ret;
+
+	pthread_mutex_lock(&vm->lock);
+	ret = devices_find_locked(vm, &rng_kind, 0, &rng);
+	if (!ret)
+		sk_rng_get_stats(rng, &from);
+	pthread_mutex_unlock(&vm->lock);
+	if (ret)
+		return ret;
+	s.requests = from.requests;
+	s.bytes = from.bytes;
+	memcpy(stats, &s, s.struct_bytes);
+	return 0;
 }
 
 const struct device_kind *const device_kinds[] = {

@@ -50,14 +50,11 @@ const struct device_kind balloon_kind = {
 /* The device with vm->lock held, or why there is none. */
 static int find_locked(struct sk_vm *vm, struct sk_balloon **balloon)
 {
-	if (!vm->config.balloon)
-		return -ENODEV;
-	if (vm->phase == VM_REBOOTING)
-		return -EAGAIN;
-	if (vm->phase != VM_RUNNING && vm->phase != VM_PAUSED)
-		return -EINVAL;
-	*balloon = devices_find(vm->machine, balloon_kind.name, 0);
-	return 0;
+	void *dev = NULL;
+	int ret = devices_find_locked(vm, &balloon_kind, 0, &dev);
+
+	*balloon = dev;
+	return ret;
 }
 
 int sk_vm_balloon_set_size(struct sk_vm *vm, uint64_t size_bytes)

@@ -159,14 +159,11 @@ const struct device_kind block_kind = {
 /* The disk with vm->lock held, or why there is none. */
 static int find_locked(struct sk_vm *vm, uint32_t index, struct block_pair **pair)
 {
-	if (index >= vm->config.nr_disks)
-		return -ENODEV;
-	if (vm->phase == VM_REBOOTING)
-		return -EAGAIN;
-	if (vm->phase != VM_RUNNING && vm->phase != VM_PAUSED)
-		return -EINVAL;
-	*pair = devices_find(vm->machine, block_kind.name, index);
-	return 0;
+	void *dev = NULL;
+	int ret = devices_find_locked(vm, &block_kind, index, &dev);
+
+	*pair = dev;
+	return ret;
 }
 
 int sk_vm_disk_set_limits(struct sk_vm *vm, uint32_t index, uint64_t bytes_per_s,

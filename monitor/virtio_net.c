@@ -186,17 +186,11 @@ const struct device_kind net_kind = {
 /* The device with vm->lock held, or why there is none. */
 static int find_locked(struct sk_vm *vm, uint32_t index, struct sk_net **net)
 {
-	const struct net_pair *pair;
+	void *pair = NULL;
+	int ret = devices_find_locked(vm, &net_kind, index, &pair);
 
-	if (index >= vm->config.nr_nets)
-		return -ENODEV;
-	if (vm->phase == VM_REBOOTING)
-		return -EAGAIN;
-	if (vm->phase != VM_RUNNING && vm->phase != VM_PAUSED)
-		return -EINVAL;
-	pair = devices_find(vm->machine, net_kind.name, index);
-	*net = pair->net;
-	return 0;
+	*net = pair ? ((const struct net_pair *)pair)->net : NULL;
+	return ret;
 }
 
 int sk_vm_net_set_limits(struct sk_vm *vm, uint32_t index, uint64_t bytes_per_s,

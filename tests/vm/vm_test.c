@@ -144,6 +144,8 @@ static void reset_starts_again_or_ends(void **state)
 
 static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 {
+	struct sk_vm_rng_stats rng_stats = {.struct_bytes = sizeof(rng_stats)};
+	struct sk_vm_virtio_console_stats console_stats = {.struct_bytes = sizeof(console_stats)};
 	const struct sk_vm_virtio_console console = {.in_fd = -1, .out_fd = -1};
 	const struct sk_vm_rng rng = {.bytes_per_s = 1000};
 	struct sk_vm_stats stats = {.struct_bytes = sizeof(stats)};
@@ -168,10 +170,15 @@ static void devices_live_as_long_as_the_machine(enum sk_vm_transport transport)
 		assert_int_equal(read_console(vm, text, 3), 3);
 		assert_int_equal(sk_vm_pause(vm), 0);
 		assert_int_equal(sk_vm_resize_virtio_console(vm, 100, 40), 0);
+		assert_int_equal(sk_vm_rng_get_stats(vm, &rng_stats), 0);
+		assert_int_equal(rng_stats.bytes, 0);
+		assert_int_equal(sk_vm_virtio_console_get_stats(vm, &console_stats), 0);
+		assert_int_equal(console_stats.out_bytes, 0);
 		if (i < 4)
 			assert_int_equal(sk_vm_resume(vm), 0);
 	}
 	assert_int_equal(sk_vm_stop(vm), 0);
+	assert_int_equal(sk_vm_rng_get_stats(vm, &rng_stats), -EINVAL);
 	sk_vm_get_stats(vm, &stats);
 	assert_true(stats.reboots > 0);
 	sk_vm_destroy(vm);

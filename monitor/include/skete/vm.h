@@ -289,9 +289,27 @@ struct sk_vm_disk_stats {
 SK_API int sk_vm_disk_get_stats(struct sk_vm *vm, uint32_t index,
 				struct sk_vm_disk_stats *stats) SK_MUST_CHECK;
 
-/* The terminal of the virtio console has another size. -EINVAL: not running, or no such console. */
+/* The terminal of the virtio console has another size. Errors as for networks. */
 SK_API int sk_vm_resize_virtio_console(struct sk_vm *vm, uint16_t columns,
 				       uint16_t rows) SK_MUST_CHECK;
+
+struct sk_vm_virtio_console_stats {
+	size_t struct_bytes; /* IN: sizeof() the caller's */
+	uint64_t in_bytes;   /* given to the guest */
+	uint64_t out_bytes;  /* taken from it */
+	uint64_t lost_bytes; /* of these, thrown away because they could not be written */
+};
+
+SK_API int sk_vm_virtio_console_get_stats(struct sk_vm *vm,
+					  struct sk_vm_virtio_console_stats *stats) SK_MUST_CHECK;
+
+struct sk_vm_rng_stats {
+	size_t struct_bytes; /* IN: sizeof() the caller's */
+	uint64_t requests;   /* buffers that were filled */
+	uint64_t bytes;
+};
+
+SK_API int sk_vm_rng_get_stats(struct sk_vm *vm, struct sk_vm_rng_stats *stats) SK_MUST_CHECK;
 
 /*
  * The balloon. set_size asks the guest to do without that much of its memory, also after a reboot;
