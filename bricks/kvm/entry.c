@@ -211,6 +211,28 @@ static int wire_lapic(struct sk_kvm_vcpu *vcpu)
 	return sk_kvm_vcpu_set_lapic(vcpu, &lapic);
 }
 
+/*
+ * As much of the extended state as the vCPU has, on. QEMU's emulation of AMD-V does not intercept
+ * XSETBV: below such a host KVM never learns what a guest sets, and takes it back at every entry,
+ * so that XSAVE loses the vector registers. What the host sets stays.
+ */
+static int enable_extended_state(struct sk_kvm_vcpu *vcpu)
+{
+	static const uint64_t masks[] = {0xe7, 0x07, 0x03}; /* AVX-512, AVX, SSE */
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1};
+	int ret = 0;
+
+	if (!sk_kvm_vm_check(vcpu->vm, KVM_CAP_XCRS))
+		return 0;
+	for (size_t i = 0; i < SK_ARRAY_SIZE(masks); i++) {
+		xcrs.xcrs[0].value = masks[i];
+		ret = sk_kvm_vcpu_set_xcrs(vcpu, &xcrs);
+		if (ret != -EINVAL)
+			return ret;
+	}
+	return 0; /* a vCPU without XSAVE */
+}
+
 int sk_kvm_vcpu_set_firmware_state(struct sk_kvm_vcpu *vcpu, struct sk_error *err)
 {
 	struct kvm_msr_entry msrs[] = {
@@ -228,6 +250,10 @@ int sk_kvm_vcpu_set_firmware_state(struct sk_kvm_vcpu *vcpu, struct sk_error *er
 	if (ret < 0)
 		return sk_error_set(err, ret, "vCPU %u: KVM refused MSR %#x: %s", vcpu->id,
 				    msrs[failed].index, strerror(-ret));
+	ret = enable_extended_state(vcpu);
+	if (ret < 0)
+		return sk_error_set(err, ret, "vCPU %u: KVM refused XCR0: %s", vcpu->id,
+				    strerror(-ret));
 	if (vcpu->vm->irqchip == SK_KVM_IRQCHIP_NONE)
 		return 0;
 	ret = wire_lapic(vcpu);

@@ -414,7 +414,8 @@ int sk_kvm_vcpu_set_entry(struct sk_kvm_vcpu *vcpu, const struct sk_kvm_entry *e
 
 /*
  * What firmware would have left in every CPU: fast strings on, memory cacheable by default
- * (MTRRdefType), the local APIC's LINT0 as ExtINT and LINT1 as NMI. After set_cpuid.
+ * (MTRRdefType), the local APIC's LINT0 as ExtINT and LINT1 as NMI; and vector registers in XCR0,
+ * which some hosts do not let a guest turn on by itself. After set_cpuid.
  */
 int sk_kvm_vcpu_set_firmware_state(struct sk_kvm_vcpu *vcpu, struct sk_error *err) SK_MUST_CHECK;
 
