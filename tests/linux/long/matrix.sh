@@ -38,9 +38,39 @@ read -r -a kernels <<<"${MATRIX_KERNELS:-cloud generic}"
 read -r -a images <<<"${MATRIX_IMAGES:-bzImage ELF}"
 read -r -a boots <<<"${MATRIX_BOOTS:-pvh linux64}"
 read -r -a cpu_counts <<<"${MATRIX_CPUS:-1 2 4}"
-read -r -a memories <<<"${MATRIX_MEMORY:-64 512 6144}"
+read -r -a memories <<<"${MATRIX_MEMORY:-512 6144 64}"
 rows=$LAB_OUT/boot-matrix.rows
 memory_seen=
+
+# The whole table, after every line: what ended early has one, too.
+write_table() {
+	{
+		cat <<'HEAD'
+# The boot matrix
+
+Each line is one machine of `skete run`: it boots, shows all its CPUs and its whole memory map, reboots
+(`reboot -f`: the ACPI reset register), shows them again, and powers off; the monitor ends with 0.
+
+Made by `tests/linux/run matrix`, which fails if a line says no. "Sees" is the guest's `MemTotal` (what the
+kernel keeps for itself is missing in it), "up after" the time from the monitor's start to the first line of
+the program in the initrd.
+
+HEAD
+		echo "- kernels: Debian or Ubuntu, cloud $(ls "$LINUX_DIR/lib/modules"), generic $(ls "$GENERIC_DIR/lib/modules")"
+		if [ -e /run/lab/command ]; then
+			echo "- host: the lab (QEMU's software emulation of a machine with AMD-V, $(nproc) CPUs," \
+				"Linux $(uname -r)): about a tenth of a real machine's speed, and shared with other work"
+		else
+			echo "- host: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, Linux $(uname -r)"
+		fi
+		echo "- command line \`console=ttyS0 quiet\`, an initrd of 1 MiB (busybox), further options:" \
+			"${MATRIX_OPTIONS:-none}"
+		echo
+		echo "| kernel | image | entry | CPUs | memory | boots, reboots, powers off | sees | up after |"
+		echo "|---|---|---|---|---|---|---|---|"
+		sed -E 's/^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) \| /| \1 | \2 | \3 | \4 | \5 MiB | /' "$rows"
+	} >"$LAB_OUT/boot-matrix.md"
+}
 
 # row KERNEL IMAGE BOOT CPUS MIB RESULT: the line of that machine, in place of an older one.
 row() {
@@ -48,6 +78,7 @@ row() {
 	grep -v "^$1 $2 $3 $4 $5 |" "$rows" >"$WORK/rows" || true
 	echo "$1 $2 $3 $4 $5 | $6" >>"$WORK/rows"
 	sort -k1,1 -k2,2 -k3,3 -k4,4n -k5,5n "$WORK/rows" >"$rows"
+	write_table
 }
 
 # What life NUMBER of the guest said of itself.
@@ -132,11 +163,11 @@ one() {
 }
 
 machines=()
-for kind in "${kernels[@]}"; do
-	for image in "${images[@]}"; do
-		for boot in "${boots[@]}"; do
-			for cpus in "${cpu_counts[@]}"; do
-				for mib in "${memories[@]}"; do
+for mib in "${memories[@]}"; do
+	for kind in "${kernels[@]}"; do
+		for image in "${images[@]}"; do
+			for boot in "${boots[@]}"; do
+				for cpus in "${cpu_counts[@]}"; do
 					machines+=("$kind $image $boot $cpus $mib")
 				done
 			done
@@ -151,30 +182,4 @@ for ((m = first_machine; m < end_machine; m++)); do
 	one "${machine[@]}"
 done
 
-{
-	cat <<'HEAD'
-# The boot matrix
-
-Each line is one machine of `skete run`: it boots, shows all its CPUs and its whole memory map, reboots
-(`reboot -f`: the ACPI reset register), shows them again, and powers off; the monitor ends with 0.
-
-Made by `tests/linux/run matrix`, which fails if a line says no. "Sees" is the guest's `MemTotal` (what the
-kernel keeps for itself is missing in it), "up after" the time from the monitor's start to the first line of
-the program in the initrd.
-
-HEAD
-	echo "- kernels: Debian or Ubuntu, cloud $(ls "$LINUX_DIR/lib/modules"), generic $(ls "$GENERIC_DIR/lib/modules")"
-	if [ -e /run/lab/command ]; then
-		echo "- host: the lab (QEMU's software emulation of a machine with AMD-V, $(nproc) CPUs," \
-			"Linux $(uname -r)): about a tenth of a real machine's speed, and shared with other work"
-	else
-		echo "- host: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, Linux $(uname -r)"
-	fi
-	echo "- command line \`console=ttyS0 quiet\`, an initrd of 1 MiB (busybox), further options:" \
-		"${MATRIX_OPTIONS:-none}"
-	echo
-	echo "| kernel | image | entry | CPUs | memory | boots, reboots, powers off | sees | up after |"
-	echo "|---|---|---|---|---|---|---|---|"
-	sed -E 's/^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) \| /| \1 | \2 | \3 | \4 | \5 MiB | /' "$rows"
-} >"$LAB_OUT/boot-matrix.md"
 done_testing
