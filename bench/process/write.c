@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The Skete authors */
+/* What a write to the console costs, in nanoseconds: a line of 64 bytes, and 4 KiB at once. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static char data[4096];
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static double best_of(size_t bytes, int n)
+{
+	double best = 1e18;
+
+	for (int batch = 0; batch < 5; batch++) {
+		double start = now(), took;
+
+		for (int i = 0; i < n; i++)
+			if (write(1, data, bytes) != (ssize_t)bytes)
+				return 0;
+		took = (now() - start) / n;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+int main(void)
+{
+	double line, page;
+
+	memset(data, '.', sizeof(data));
+	data[63] = '\n';
+	line = best_of(64, 500);
+	page = best_of(sizeof(data), 50);
+	printf("\nwrite-64 %.1f\nwrite-4096 %.1f\n", line, page);
+	return 0;
+}
