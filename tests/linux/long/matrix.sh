@@ -63,6 +63,7 @@ HEAD
 		else
 			echo "- host: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, Linux $(uname -r)"
 		fi
+		echo "- $(wc -l <"$rows") of the 72 machines of the whole matrix have been run"
 		echo "- command line \`console=ttyS0 quiet\`, an initrd of 1 MiB (busybox), further options:" \
 			"${MATRIX_OPTIONS:-none}"
 		echo
