@@ -364,28 +364,38 @@ static int collect(struct epoll *epoll, struct epoll_event *events, int room)
 	return n;
 }
 
+/* When to look again: at the deadline, or when a file that tells nobody has to be asked. */
+static uint64_t next_look(const struct epoll *epoll, uint64_t deadline_ns)
+{
+	uint64_t at = epoll->again_ns ? clock_ns() + epoll->again_ns : UINT64_MAX;
+
+	return at < deadline_ns ? at : deadline_ns;
+}
+
 long epoll_collect(struct file *file, struct epoll_event *events, int room, uint64_t deadline_ns)
 {
 	struct epoll *epoll = file->object;
+	struct waiter waiter;
 	long result = 0;
 	int n;
 
 	if (file->ops != &epoll_ops || room <= 0)
 		return -EINVAL;
+	/* Who tells of an event takes no mutex: so be in the queue before looking. */
+	wait_init(&waiter);
+	waiter.is_exclusive = 1;
+	wait_add(&epoll->queue, &waiter);
 	mutex_lock(&epoll->mutex);
-	while (!(n = collect(epoll, events, room)) && !result) {
-		uint64_t until = deadline_ns, look_at = clock_ns() + epoll->again_ns;
-
-		if (!deadline_ns)
-			break;
-		if (epoll->again_ns && look_at < until)
-			until = look_at;
-		result = wait_for(&epoll->queue, &epoll->mutex, until);
+	while (!(n = collect(epoll, events, room)) && !result && deadline_ns) {
+		mutex_unlock(&epoll->mutex);
+		result = wait_sleep(&waiter, next_look(epoll, deadline_ns));
 		if (result == -ETIMEDOUT && (deadline_ns == UINT64_MAX || clock_ns() < deadline_ns))
 			result = 0;
+		mutex_lock(&epoll->mutex);
 	}
 	mutex_unlock(&epoll->mutex);
-	if (n && epoll->ready)
+	wait_remove(&epoll->queue, &waiter);
+	if (epoll->ready) /* for the next, who was not told because this one was */
 		wait_wake_one(&epoll->queue, POLLIN | POLLRDNORM);
 	if (n || result == -ETIMEDOUT)
 		return n;

@@ -8,12 +8,13 @@
 #include <sys/timerfd.h>
 
 #include "../kernel/alarm.h"
+#include "../kernel/signals.h"
 #include "../mm/heap.h"
 #include "counters.h"
 #include "file.h"
 
 struct timerfd {
-	struct mutex mutex; /* setting, and waiting readers */
+	struct mutex mutex; /* setting */
 	struct alarm alarm;
 	struct wait_queue queue;
 	uint64_t rung; /* atomic: the interrupt adds, readers take */
@@ -31,19 +32,21 @@ static void rings(struct alarm *alarm, uint64_t times)
 static long timerfd_read(struct file *file, struct iov *iov, int64_t *position)
 {
 	struct timerfd *t = file->object;
+	struct waiter waiter;
 	uint64_t value;
 	long result = 0;
 
 	(void)position;
 	if (iov->left < sizeof(value))
 		return -EINVAL;
-	mutex_lock(&t->mutex);
+	/* The interrupt takes no mutex: so be in the queue before looking. */
+	wait_init(&waiter);
+	wait_add(&t->queue, &waiter);
 	while (!(value = __atomic_exchange_n(&t->rung, 0, __ATOMIC_ACQUIRE)) && !result)
-		result =
-			file_blocks(file, 0) ? wait_for(&t->queue, &t->mutex, UINT64_MAX) : -EAGAIN;
-	mutex_unlock(&t->mutex);
+		result = file_blocks(file, 0) ? wait_sleep(&waiter, UINT64_MAX) : -EAGAIN;
+	wait_remove(&t->queue, &waiter);
 	if (!value)
-		return result;
+		return result == -EINTR ? signal_restart(-RESTART_UNLESS_HANDLED) : result;
 	iov_put(iov, &value, sizeof(value));
 	return sizeof(value);
 }

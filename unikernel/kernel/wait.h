@@ -77,9 +77,9 @@ static inline void mutex_unlock(struct mutex *mutex)
 }
 
 /*
- * The usual way to wait: the caller holds the mutex and has found its condition false. Adds itself
- * to the queue, lets go of the mutex, sleeps, and takes the mutex again. As wait_sleep(); a restart
- * code (see kernel/signals.h) for a signal.
+ * The usual way to wait: the caller holds the mutex, under which the condition becomes true, and
+ * has found it false. Adds itself to the queue, lets go of the mutex, sleeps, and takes the mutex
+ * again. As wait_sleep(); a restart code (see kernel/signals.h) for a signal.
  */
 long wait_for(struct wait_queue *queue, struct mutex *mutex, uint64_t deadline_ns);
 

@@ -190,8 +190,8 @@ static long do_map(struct mm_call *c)
 			return -ENOMEM;
 	}
 	if (c->inode) {
-		/* What is left over there must not be taken for the file's. */
-		leftovers_evict(start, start + c->bytes);
+		/* What is left over there goes: it must not be taken for the file's. */
+		leftovers_adopt(start, start + c->bytes, PROT_READ);
 		insert_area(&(struct area){start, start + c->bytes, c->prot, c->inode, c->index});
 		return (long)start;
 	}
@@ -280,11 +280,7 @@ static long do_extend(struct mm_call *c)
 	    (i + 1 < mm.count && mm.areas[i + 1].start < c->start + c->new_bytes))
 		return -ENOMEM;
 	a->end = c->start + c->new_bytes;
-	if (a->inode) {
-		leftovers_evict(c->start + c->bytes, a->end);
-		return 0;
-	}
-	leftovers_adopt(c->start + c->bytes, a->end, a->prot);
+	leftovers_adopt(c->start + c->bytes, a->end, a->inode ? PROT_READ : a->prot);
 	return 0;
 }
 
