@@ -132,3 +132,50 @@ guest_end() {
 	exec 7>&-
 	trap - EXIT
 }
+
+# ---- A guest that does what it is told ----
+
+# What such a guest runs: each line of its console as a command, its output as `seen: outN LINE`, its
+# status as `seen: done N STATUS`. It says `seen: ready` first; `off` ends it.
+guest_shell='
+mkdir -p /tmp
+echo "seen: ready"
+n=0
+while read -r line; do
+	[ "$line" != off ] || break
+	n=$((n + 1))
+	(eval "$line") >/tmp/.out 2>&1 </dev/null
+	status=$?
+	sed "s/^/seen: out$n /" /tmp/.out
+	echo "seen: done $n $status"
+done
+'
+
+# guest_do SECONDS COMMAND: sets $answer to what it printed; false if it failed or took too long.
+guest_commands=0
+answer=
+guest_do() {
+	guest_commands=$((guest_commands + 1))
+	guest_tell "$2"
+	answer=
+	guest_wait_for "$1" 1 "^seen: done $guest_commands " || return 1
+	answer=$(seen "out$guest_commands")
+	[ "$(seen "done $guest_commands")" = 0 ]
+}
+
+# guest_must SECONDS COMMAND: the same; a problem if it fails.
+guest_must() {
+	guest_do "$@" || problem "'$2' failed in the guest: $answer"
+}
+
+# programs NAME...: the arguments of make-initrd that bring programs of this host with their libraries.
+programs() {
+	local name file library
+	for name in "$@"; do
+		file=$(PATH=$PATH:/usr/sbin:/sbin command -v "$name")
+		echo --file "$file:/bin/$name"
+		while read -r library; do
+			echo --file "$library:$library"
+		done < <(ldd "$file" | grep -o '/[^ ]*')
+	done | tr '\n' ' '
+}
