@@ -437,6 +437,46 @@ static void test_credit_of_the_guest(void **state)
 	world_free(w);
 }
 
+/* A host that reads nothing: the guest's credit ends, others go on, and its end is the guest's. */
+static void test_stalled(void **state)
+{
+	struct world *w = world_new();
+	struct vsock_packet stalled, other;
+	static uint8_t data[60000];
+	int server = host_server(w, "_10"), fd = open_from_guest(w, server, &stalled), second;
+	uint32_t sent = 0, fwd_cnt = 0;
+
+	(void)state;
+	stalled.len_bytes = sizeof(data);
+	while (sent - fwd_cnt + sizeof(data) <= SK_VSOCK_BUFFER_BYTES) {
+		send_packet(w, stalled, data);
+		sent += sizeof(data);
+		while (take(w))
+			fwd_cnt = w->p.fwd_cnt;
+		assert_true(sent < 100 * sizeof(data));
+	}
+	second = open_from_guest(w, server, &other);
+	for (unsigned i = 0; i < 10; i++) {
+		other.len_bytes = 5;
+		send_packet(w, other, "hello");
+		assert_string_equal(host_reads(w, second), "hello");
+		assert_int_equal(write(second, "answer", 6), 6);
+		expect_op(w, VIRTIO_VSOCK_OP_RW);
+		assert_int_equal(w->p.dst_port, other.src_port);
+	}
+	/* It goes with bytes unread: the guest hears of it. */
+	sk_close(&fd);
+	do {
+		assert_true(sk_loop_turn(w->loop, 10000000) >= 0);
+		while (take(w) && w->p.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE)
+			;
+	} while (w->p.op != VIRTIO_VSOCK_OP_RST && w->p.op != VIRTIO_VSOCK_OP_SHUTDOWN);
+	assert_int_equal(w->p.dst_port, stalled.src_port);
+	sk_close(&second);
+	end_server(w, server);
+	world_free(w);
+}
+
 /* The device sends no more than the guest has room for, and goes on when it says so. */
 static void test_credit_of_the_host(void **state)
 {
@@ -683,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_from_guest),
 		cmocka_unit_test(test_credit_of_the_guest),
 		cmocka_unit_test(test_credit_of_the_host),
+		cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_bad_rings),
