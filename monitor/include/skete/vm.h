@@ -14,7 +14,8 @@
  * and never exits. It installs no signal handler: every vCPU runs on a thread of its own that has
  * all signals blocked, and SIGRTMIN, sent to such a thread only, takes it out of the guest. The
  * virtio devices of a machine, if it has any, live on one more thread, with all signals blocked,
- * too; where the kernel offers no io_uring, up to four helpers of it read and write files.
+ * too; where the kernel offers no io_uring, up to four helpers of it read and write files. Each
+ * network in user mode has one of its own.
  *
  * Threading class: internally locked. Every function may be called from any thread, but for
  * create and destroy, which the owner calls when nobody else uses the machine; none of them may be
