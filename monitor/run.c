@@ -352,6 +352,18 @@ static void report_end(struct run *run, int status)
 			(unsigned long long)stats.reboots);
 }
 
+static void announce_gdb(const struct run *run)
+{
+	char text[160];
+
+	if (!run->options->gdb_port)
+		return;
+	snprintf(text, sizeof(text), "waits for gdb (target remote :%u) before %s",
+		 (unsigned int)run->options->gdb_port,
+		 run->is_unikernel ? "the unikernel's main()" : "the guest's first instruction");
+	say(&run->terminal, text);
+}
+
 /* The machine exists: connect it, run it, and say how it ended. */
 static int run_machine(struct run *run)
 {
@@ -361,6 +373,7 @@ static int run_machine(struct run *run)
 	ret = open_console(run, &err);
 	if (ret)
 		return fail(run, CLI_EXIT_FAILED, &err);
+	announce_gdb(run);
 	terminal_make_raw(&run->terminal);
 	ret = sk_vm_start(run->vm, &err);
 	if (ret)
