@@ -137,6 +137,7 @@ guest_end() {
 
 # What such a guest runs: each line of its console as a command, its output as `seen: outN LINE`, its
 # status as `seen: done N STATUS`. It says `seen: ready` first; `off` ends it.
+# shellcheck disable=SC2034,SC2016 # for those who source this; the guest expands it
 guest_shell='
 mkdir -p /tmp
 echo "seen: ready"
