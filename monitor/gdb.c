@@ -139,23 +139,11 @@ void gdb_guest_event(struct gdb_server *g, uint32_t index, uint32_t event)
 	pthread_mutex_unlock(&g->vm->lock);
 }
 
-/* Some KVMs stop at the breakpoint instruction, some behind it: to where gdb set it. */
-static bool step_back(struct gdb_server *g, uint32_t index, uint64_t pc)
-{
-	struct sk_kvm_vcpu *vcpu = g->vm->machine->vcpus[index];
-	struct kvm_regs regs;
-
-	if (!gdb_target_find(g, pc - 1, false) || sk_kvm_vcpu_get_regs(vcpu, &regs) ||
-	    regs.rip != pc)
-		return false;
-	regs.rip--;
-	return !sk_kvm_vcpu_set_regs(vcpu, &regs);
-}
-
 void gdb_debug_exit(struct gdb_server *g, uint32_t index, const struct kvm_debug_exit_arch *exit)
 {
-	if (exit->exception == 3 && !gdb_target_find(g, exit->pc, false) &&
-	    !step_back(g, index, exit->pc)) {
+	bool is_ours = gdb_target_find(g, exit->pc, false);
+
+	if (exit->exception == 3 && !is_ours) {
 		g->vcpus[index].must_inject = true;
 		(void)!gdb_target_arm(g, index);
 		return;

@@ -262,6 +262,8 @@ static int set_soft(struct gdb_server *g, uint64_t address)
 	struct sk_gmem *gm = g->vm->machine->gm;
 	int ret;
 
+	if (!is_told(g))
+		return -EPERM; /* the guest would meet the exception itself */
 	if (gdb_target_find(g, address, false))
 		return 0;
 	if (!slot)

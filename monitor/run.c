@@ -354,13 +354,15 @@ static void report_end(struct run *run, int status)
 
 static void announce_gdb(const struct run *run)
 {
-	char text[160];
+	char text[200];
 
 	if (!run->options->gdb_port)
 		return;
 	snprintf(text, sizeof(text), "waits for gdb (target remote :%u) before %s",
 		 (unsigned int)run->options->gdb_port,
-		 run->is_unikernel ? "the unikernel's main()" : "the guest's first instruction");
+		 run->is_unikernel ? "the unikernel's main()"
+				   : "the guest's first instruction; no unikernel, so only "
+				     "steps and hbreak work");
 	say(&run->terminal, text);
 }
 
