@@ -413,8 +413,8 @@ const struct cli_option cli_options_table[] = {
 		.brief = "Wait for gdb at this port of 127.0.0.1 before the guest starts",
 		.detail =
 			"In gdb: target remote :PORT. A thread is a CPU. A unikernel waits before main() "
-			"with its code at a fixed place; breakpoints in other guests need a complete "
-			"KVM. Whoever reaches the port rules the guest. 0 is no port.",
+			"with its code at a fixed place; other guests take only steps and hbreak. "
+			"Whoever reaches the port rules the guest. 0 is no port.",
 	},
 	{
 		.name = "cpus",

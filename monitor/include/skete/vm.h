@@ -160,7 +160,7 @@ struct sk_vm_config {
 	 * gdb may attach at 127.0.0.1:gdb_port (0: no), which costs one more thread; whoever
 	 * reaches that port rules the guest. The guest does not start before gdb says so. gdb_text,
 	 * gdb_data: for an image of the unikernel with skete.gdb on its command line, where its two
-	 * segments are; 0 for other guests, which stop at breakpoints only on a complete KVM.
+	 * segments are; 0 for other guests, which refuse breakpoints in memory.
 	 */
 	uint16_t gdb_port;
 	uint64_t gdb_text, gdb_data;
