@@ -64,8 +64,8 @@ static void created(void)
 	timer_t t;
 
 	SAY(timer_create(CLOCK_MONOTONIC, &event, &t));
-	SAY(timer_settime(t, 0, &set, NULL));
 	rang = 0;
+	SAY(timer_settime(t, 0, &set, NULL));
 	wait_for(&rang);
 	SAY(rang);
 	SAY(code == SI_TIMER);
