@@ -112,13 +112,13 @@ check_device() {
 	case $(seen discard) in
 	"0 "* | *" 0") problem "discard $(seen discard)" ;;
 	esac
-	ask 60 sums
+	ask 60 sums || true
 	read -r a b < <(seen sums) || true
 	sum=$a
 	{ [ -n "$a" ] && [ "$a" = "$b" ]; } || problem "written $a, read $b"
 	verdict "$transport, $queues queues, $format: the device and its data"
 
-	ask 60 busy
+	ask 60 busy || true
 	for ((i = 0; i < rounds; i++)); do
 		ask 60 again || break
 	done
@@ -133,7 +133,7 @@ check_device() {
 		kill -USR2 "$guest_pid"
 		guest_wait_for 60 $((i + 1)) '^seen: more 4194304' || { problem "round $i: no answer" && break; }
 	done
-	ask 60 quiet
+	ask 60 quiet || true
 	finish
 	verdict "$transport, $format: paused and continued $rounds times under load"
 }
