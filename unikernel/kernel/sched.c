@@ -159,7 +159,11 @@ static void make_current(struct cpu *cpu, struct thread *next)
 	cpu->regs_top = (uint64_t)(&next->regs + 1);
 	next->cpu = cpu;
 	next->on_cpu = 1;
-	if (next->signaled) /* so that its way back looks at the signal */
+	/* Sequentially consistent: the partner is sched_set_affinity(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!may_run(next, cpu)) /* since it was taken from the queue */
+		cpu->preempt = 1;
+	if (next->signaled || cpu->preempt) /* so that its way back looks at it */
 		set_pending(cpu, 1u << IRQ_RESCHEDULE);
 }
 
@@ -282,12 +286,25 @@ static void notify(struct cpu *cpu, int32_t level)
 	}
 }
 
-static void enqueue_at(struct cpu *cpu, struct thread *thread)
+/*
+ * In the queue of this CPU, or of another if it may no longer run there: what sched_set_affinity()
+ * does not find in a queue is looked at here. Returns which.
+ */
+static struct cpu *enqueue_at(struct cpu *cpu, struct thread *thread)
 {
-	uint32_t before = spin_lock(&cpu->rq_lock);
+	for (;;) {
+		uint32_t before = spin_lock(&cpu->rq_lock);
+		struct cpu *target = may_run(thread, cpu) ? cpu : choose(thread);
 
-	enqueue(cpu, thread, 0);
-	spin_unlock(&cpu->rq_lock, before);
+		if (target == cpu) {
+			thread->cpu = cpu;
+			enqueue(cpu, thread, 0);
+		}
+		spin_unlock(&cpu->rq_lock, before);
+		if (target == cpu)
+			return cpu;
+		cpu = target;
+	}
 }
 
 void sched_wake(struct thread *thread)
@@ -316,7 +333,7 @@ void sched_wake(struct thread *thread)
 	}
 	spin_unlock(&last->rq_lock, 1);
 	if (target && target != last)
-		enqueue_at(target, thread);
+		target = enqueue_at(target, thread);
 	if (target)
 		notify(target, thread_level);
 	unmask(before);
@@ -330,7 +347,7 @@ void sched_start(struct thread *thread)
 
 	thread->cpu = this_cpu();
 	cpu = thread->cpu = choose(thread);
-	enqueue_at(cpu, thread);
+	cpu = enqueue_at(cpu, thread);
 	notify(cpu, level);
 	unmask(before);
 }
@@ -397,7 +414,8 @@ static int run_interrupts(struct cpu *cpu)
 			kick_idle();
 		}
 	}
-	expired |= cpu->preempt;
+	/* The wish may be lost in a pick() that was under way; where it may run is not. */
+	expired |= cpu->preempt || !may_run(cpu->current, cpu);
 	if (!expired && cpu->rq_len && cpu->current != cpu->idle_thread)
 		want_tick(cpu);
 	arm(cpu);
@@ -530,8 +548,13 @@ void sched_set_affinity(struct thread *thread, uint64_t affinity)
 
 	while (thread->queued && thread->on_cpu)
 		cpu_relax(); /* another CPU is just leaving its stack */
+	/*
+	 * Who queues the thread or begins to run it looks at this afterwards; the partners are
+	 * enqueue_at(), by the lock, and make_current().
+	 */
+	__atomic_store_n(&thread->affinity, affinity, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	waits = withdraw(thread);
-	thread->affinity = affinity;
 	if (waits)
 		sched_start(thread);
 	else
