@@ -476,8 +476,8 @@ static void standstills(void **state)
 		put_header(rig, rig->header, i & 1 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, 0);
 		for (int k = 0; k < 30; k++) {
 			const struct guest_buf bufs[] = {{rig->header, 16, false},
-							 {rig->data, 4096, i & 1},
-							 {rig->status, 1, true}};
+							 {rig->data + k * 4096, 4096, i & 1},
+							 {rig->status + k, 1, true}};
 
 			assert_true(virtio_driver_send(&rig->d, 0, bufs, 3, 1));
 		}
