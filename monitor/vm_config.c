@@ -4,7 +4,7 @@
 /* The configuration of a machine: defaults, a copy that is ours, what is wrong with it. */
 #include "vm_internal.h"
 
-#include <unistd.h>
+#include <sys/sysinfo.h>
 
 void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
 {
@@ -24,8 +24,8 @@ void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
 
 static int check_memory(const struct sk_vm_config *c, struct sk_error *err)
 {
-	long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-	uint64_t host = pages > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
+	struct sysinfo info;
+	uint64_t host = sysinfo(&info) ? UINT64_MAX : (uint64_t)info.totalram * info.mem_unit;
 
 	if (c->memory_bytes < SK_VM_MIN_MEMORY_BYTES)
 		return sk_error_set(

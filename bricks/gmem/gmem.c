@@ -284,11 +284,17 @@ static int map_region(struct region *region, const struct sk_gmem_region_config 
 	return 0;
 }
 
-static int compare_gpa(const void *a, const void *b)
+/* By address. Few, and mostly in order: qsort() would ask the kernel for the machine's memory first. */
+static void sort_regions(struct region *regions, size_t nr_regions)
 {
-	const struct region *ra = a, *rb = b;
+	for (size_t i = 1; i < nr_regions; i++) {
+		const struct region region = regions[i];
+		size_t at = i;
 
-	return ra->pub.gpa < rb->pub.gpa ? -1 : ra->pub.gpa > rb->pub.gpa;
+		for (; at && regions[at - 1].pub.gpa > region.pub.gpa; at--)
+			regions[at] = regions[at - 1];
+		regions[at] = region;
+	}
 }
 
 int sk_gmem_create(struct sk_gmem **out, const struct sk_gmem_config *config, struct sk_error *err)
@@ -311,7 +317,7 @@ int sk_gmem_create(struct sk_gmem **out, const struct sk_gmem_config *config, st
 			goto err_destroy;
 		gm->size_bytes += config->regions[i].size_bytes;
 	}
-	qsort(gm->regions, gm->nr_regions, sizeof(gm->regions[0]), compare_gpa);
+	sort_regions(gm->regions, gm->nr_regions);
 	*out = gm;
 	return 0;
 

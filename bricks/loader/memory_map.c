@@ -24,11 +24,17 @@ static const struct layer platform[] = {
 	{SK_LOADER_BIOS_GPA, SK_LOADER_HIGH_GPA, SK_LOADER_MEMORY_RESERVED},
 };
 
-static int compare_gpa(const void *a, const void *b)
+/* A handful: qsort() would ask the kernel for the machine's memory first. */
+static void sort(gpa_t *cuts, size_t nr_cuts)
 {
-	const gpa_t x = *(const gpa_t *)a, y = *(const gpa_t *)b;
+	for (size_t i = 1; i < nr_cuts; i++) {
+		const gpa_t cut = cuts[i];
+		size_t at = i;
 
-	return x < y ? -1 : x > y;
+		for (; at && cuts[at - 1] > cut; at--)
+			cuts[at] = cuts[at - 1];
+		cuts[at] = cut;
+	}
 }
 
 static size_t collect(const struct sk_gmem *gm, const struct sk_loader_config *config,
@@ -93,7 +99,7 @@ int sk_loader_memory_map(const struct sk_gmem *gm, const struct sk_loader_config
 		cuts[2 * i] = layers[i].gpa;
 		cuts[2 * i + 1] = layers[i].end;
 	}
-	qsort(cuts, 2 * nr_layers, sizeof(cuts[0]), compare_gpa);
+	sort(cuts, 2 * nr_layers);
 
 	map->nr_entries = 0;
 	for (i = 0; i + 1 < 2 * nr_layers; i++) {
