@@ -27,6 +27,11 @@
 struct pack {
 	FILE *plain;
 	gzFile gzip; /* NULL: not packed */
+	struct {
+		__typeof__(&gzdopen) open;
+		__typeof__(&gzwrite) write;
+		__typeof__(&gzclose) close;
+	} zlib; /* loaded, as the rest of the program never needs it */
 	uint64_t bytes;
 	uint32_t inode;
 	char path[PATH_MAX]; /* of the entry at hand, below the folder */
@@ -38,7 +43,7 @@ static int put(struct pack *p, const void *data, size_t bytes)
 	p->bytes += bytes;
 	if (!bytes)
 		return 0;
-	if (p->gzip ? gzwrite(p->gzip, data, (unsigned int)bytes) == (int)bytes
+	if (p->gzip ? p->zlib.write(p->gzip, data, (unsigned int)bytes) == (int)bytes
 		    : fwrite(data, 1, bytes, p->plain) == bytes)
 		return 0;
 	return sk_error_set(p->err, -EIO, "cannot write the archive");
@@ -195,7 +200,7 @@ static int write_archive(struct pack *p, const char *folder)
 		p->inode = 0;
 		result = put_header(p, TRAILER, &end, 0);
 	}
-	if (p->gzip && gzclose(p->gzip) != Z_OK && !result)
+	if (p->gzip && p->zlib.close(p->gzip) != Z_OK && !result)
 		result = sk_error_set(p->err, -EIO, "cannot write the archive");
 	if (p->plain && (fflush(p->plain) || ferror(p->plain)) && !result)
 		result = sk_error_set(p->err, -EIO, "cannot write the archive");
@@ -205,8 +210,20 @@ static int write_archive(struct pack *p, const char *folder)
 /* Open the descriptor, which it takes over, for the one or the other form. */
 static int open_form(struct pack *p, int fd, bool is_gzip)
 {
+	const struct sk_symbol zlib[] = {
+		{"gzdopen", &p->zlib.open},
+		{"gzwrite", &p->zlib.write},
+		{"gzclose", &p->zlib.close},
+	};
+	int rc = is_gzip ? sk_library_load("libz.so.1", "zlib1g", zlib, SK_ARRAY_SIZE(zlib), p->err)
+			 : 0;
+
+	if (rc) {
+		sk_close(&fd);
+		return rc;
+	}
 	if (fd >= 0 && is_gzip)
-		p->gzip = gzdopen(fd, "wb9");
+		p->gzip = p->zlib.open(fd, "wb9");
 	else if (fd >= 0)
 		p->plain = fdopen(fd, "wb");
 	if (p->gzip || p->plain)

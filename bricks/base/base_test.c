@@ -162,6 +162,21 @@ static void eventfd_counts_and_never_blocks(void **state)
 	assert_true(sk_now_ns() > 0);
 }
 
+static void libraries_are_found_or_named(void **state)
+{
+	double (*cosine)(double) = NULL;
+	const struct sk_symbol found = {"cos", &cosine}, missing = {"sk_no_such", &cosine};
+	struct sk_error err;
+
+	(void)state;
+	assert_int_equal(sk_library_load("libm.so.6", "libc6", &found, 1, &err), 0);
+	assert_true(cosine(0) == 1);
+	assert_int_equal(sk_library_load("libm.so.6", "libc6", &missing, 1, &err), -ENOENT);
+	assert_string_equal(err.message, "the library libm.so.6 has no sk_no_such");
+	assert_int_equal(sk_library_load("libnone.so.1", "none1", &found, 1, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "libnone.so.1 is needed (Debian package none1)"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +186,7 @@ int main(void)
 		cmocka_unit_test(little_endian_at_any_alignment),
 		cmocka_unit_test(bits),
 		cmocka_unit_test(state_round_trip_and_truncation),
+		cmocka_unit_test(libraries_are_found_or_named),
 		cmocka_unit_test(eventfd_counts_and_never_blocks),
 	};
 

@@ -408,6 +408,11 @@ int disk_qcow2_open(struct sk_disk *disk, const struct sk_disk_config *config, u
 	if (rc)
 		goto err_free;
 	set_geometry(q);
+	rc = qcow2_codec_load(&q->codec, q->h.compression, err);
+	if (rc) {
+		sk_error_prefix(err, "the qcow2 image %s", config->path);
+		goto err_free;
+	}
 	check_direct(q, config->path);
 	rc = check_state(q, config->path, err);
 	if (rc)

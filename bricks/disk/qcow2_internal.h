@@ -38,6 +38,9 @@
 #include "disk_internal.h"
 #include "qcow2_header.h"
 
+#include <zlib.h>
+#include <zstd.h>
+
 #define SLICE_BYTES_MAX	    4096u
 #define CACHE_MIN_SLICES    128u
 #define CACHE_DEFAULT_BYTES (8 * SK_MIB)
@@ -134,6 +137,22 @@ struct build {
 	uint32_t next_slice;
 };
 
+/* The functions of the library that the image's compression needs. */
+struct qcow2_codec {
+	enum qcow2_compression compression;
+	struct {
+		__typeof__(&inflateInit2_) init;
+		__typeof__(&inflate) inflate;
+		__typeof__(&inflateEnd) end;
+	} zlib;
+	struct {
+		__typeof__(&ZSTD_createDCtx) create;
+		__typeof__(&ZSTD_decompressStream) decompress;
+		__typeof__(&ZSTD_isError) is_error;
+		__typeof__(&ZSTD_freeDCtx) free;
+	} zstd;
+};
+
 struct qcow2 {
 	struct sk_disk *disk;
 	struct sk_disk *backing; /* NULL: none */
@@ -173,6 +192,7 @@ struct qcow2 {
 	uint64_t cow_bytes;
 	struct qreq *pool; /* idle ones */
 
+	struct qcow2_codec codec;
 	uint64_t inflated_entry; /* the L2 entry that the buffer belongs to, 0: none */
 	uint8_t *inflated;	 /* one cluster */
 };
@@ -350,8 +370,10 @@ static inline bool qcow2_job_is_running(const struct qcow2 *q)
 	return q->job.stage != JOB_IDLE;
 }
 
-/* qcow2_codec.c: one cluster; -EIO if it is broken. */
-int qcow2_inflate(enum qcow2_compression compression, const uint8_t *packed, size_t packed_bytes,
+/* qcow2_codec.c: the library, before; one cluster; -EIO if it is broken. */
+int qcow2_codec_load(struct qcow2_codec *codec, enum qcow2_compression compression,
+		     struct sk_error *err) SK_MUST_CHECK;
+int qcow2_inflate(const struct qcow2_codec *codec, const uint8_t *packed, size_t packed_bytes,
 		  uint8_t *cluster, size_t cluster_bytes) SK_MUST_CHECK;
 
 /* Lists. */

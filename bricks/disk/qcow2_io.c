@@ -208,7 +208,7 @@ static void packed_done(struct sk_loop *loop, struct sk_loop_op *op, int result)
 	(void)loop;
 	if (result >= 0) {
 		q->inflated_entry = 0;
-		result = qcow2_inflate(q->h.compression, r->packed, (size_t)result, q->inflated,
+		result = qcow2_inflate(&q->codec, r->packed, (size_t)result, q->inflated,
 				       q->cluster_bytes);
 	}
 	if (!result) {

@@ -284,7 +284,8 @@ static int map_region(struct region *region, const struct sk_gmem_region_config 
 	return 0;
 }
 
-/* By address. Few, and mostly in order: qsort() would ask the kernel for the machine's memory first. */
+/* By address. Few, and mostly in order: qsort() would ask the kernel for the machine's memory
+ * first. */
 static void sort_regions(struct region *regions, size_t nr_regions)
 {
 	for (size_t i = 1; i < nr_regions; i++) {

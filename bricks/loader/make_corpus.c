@@ -70,5 +70,6 @@ int main(int argc, char **argv)
 	save_packed(argv[1], PACK_LZ4, "bzimage/lz4", "payload/lz4");
 	save_packed(argv[1], PACK_GZIP, "bzimage/gzip", "payload/gzip");
 	save_packed(argv[1], PACK_ZSTD, "bzimage/zstd", "payload/zstd");
+	save_packed(argv[1], PACK_XZ, "bzimage/xz", "payload/xz");
 	return status;
 }

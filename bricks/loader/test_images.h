@@ -12,6 +12,7 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <lz4.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -193,7 +194,7 @@ static inline void build_flat(struct blob *b)
 }
 
 /* Payloads as the kernel's build leaves them: packed, with the unpacked size at the end. */
-enum packing { PACK_LZ4, PACK_GZIP, PACK_ZSTD };
+enum packing { PACK_LZ4, PACK_GZIP, PACK_ZSTD, PACK_XZ };
 
 static inline size_t pack_lz4(const uint8_t *in, size_t len, uint8_t *out, size_t cap)
 {
@@ -227,6 +228,24 @@ static inline size_t pack_gzip(const uint8_t *in, size_t len, uint8_t *out, size
 	return cap - z.avail_out;
 }
 
+/* As scripts/xz_wrap.sh of the kernel packs. */
+static inline size_t pack_xz(const uint8_t *in, size_t len, uint8_t *out, size_t cap)
+{
+	lzma_options_lzma options = {0};
+	lzma_filter filters[] = {
+		{LZMA_FILTER_X86, NULL},
+		{LZMA_FILTER_LZMA2, &options},
+		{LZMA_VLI_UNKNOWN, NULL},
+	};
+	size_t at = 0;
+
+	BUG_ON(lzma_lzma_preset(&options, 6));
+	options.dict_size = 32 << 20;
+	BUG_ON(lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC32, NULL, in, len, out, &at, cap) !=
+	       LZMA_OK);
+	return at;
+}
+
 static inline size_t pack(enum packing packing, const uint8_t *in, size_t len, uint8_t *out,
 			  size_t cap)
 {
@@ -234,9 +253,13 @@ static inline size_t pack(enum packing packing, const uint8_t *in, size_t len, u
 
 	if (packing == PACK_GZIP) /* ends in its size by itself */
 		return pack_gzip(in, len, out, cap);
-	n = packing == PACK_LZ4 ? pack_lz4(in, len, out, cap - 4)
-				: ZSTD_compress(out, cap - 4, in, len, 3);
-	BUG_ON(ZSTD_isError(n));
+	if (packing == PACK_LZ4)
+		n = pack_lz4(in, len, out, cap - 4);
+	else if (packing == PACK_XZ)
+		n = pack_xz(in, len, out, cap - 4);
+	else
+		n = ZSTD_compress(out, cap - 4, in, len, 3);
+	BUG_ON(packing == PACK_ZSTD && ZSTD_isError(n));
 	sk_store_le32(out + n, (uint32_t)len);
 	return n + 4;
 }

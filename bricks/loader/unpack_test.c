@@ -46,7 +46,7 @@ static void round_trip(void **state)
 	int packing;
 
 	(void)state;
-	for (packing = PACK_LZ4; packing <= PACK_ZSTD; packing++) {
+	for (packing = PACK_LZ4; packing <= PACK_XZ; packing++) {
 		make(&p, packing);
 		assert_int_equal(
 			sk_loader_unpack(p.bytes, p.len_bytes, PLAIN, &out, &out_bytes, &err), 0);
@@ -62,12 +62,12 @@ static void round_trip(void **state)
 
 static void wrong_sizes(void **state)
 {
-	static const char *const less[] = {"less LZ4", "less gzip", "less zstd"};
+	static const char *const less[] = {"less LZ4", "less gzip", "less zstd", "less xz"};
 	static struct packed p;
 	int packing;
 
 	(void)state;
-	for (packing = PACK_LZ4; packing <= PACK_ZSTD; packing++) {
+	for (packing = PACK_LZ4; packing <= PACK_XZ; packing++) {
 		make(&p, packing);
 		sk_store_le32(p.bytes + p.len_bytes - 4, PLAIN - 1);
 		expect_failure(p.bytes, p.len_bytes, -ENOEXEC, "more");
@@ -88,7 +88,7 @@ static void damaged_data(void **state)
 	int packing;
 
 	(void)state;
-	for (packing = PACK_LZ4; packing <= PACK_ZSTD; packing++) {
+	for (packing = PACK_LZ4; packing <= PACK_XZ; packing++) {
 		make(&p, packing);
 		/* cut in the middle, with a plausible size at the end */
 		sk_store_le32(p.bytes + p.len_bytes / 2, PLAIN);
@@ -101,12 +101,9 @@ static void damaged_data(void **state)
 	make(&p, PACK_LZ4);
 	sk_store_le32(p.bytes + p.len_bytes - 2, PLAIN);
 	expect_failure(p.bytes, p.len_bytes + 2, -ENOEXEC, "cut off between two LZ4 blocks");
-	memcpy(p.bytes,
-	       "\xfd"
-	       "7zXZ",
-	       6);
+	memcpy(p.bytes, "BZh", 3);
 	expect_failure(p.bytes, p.len_bytes, -ENOTSUP,
-		       "compressed with xz; gzip, LZ4 and zstd are");
+		       "compressed with bzip2; gzip, LZ4, xz and zstd are");
 }
 
 int main(void)

@@ -15,7 +15,6 @@
 #include "netif_internal.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
@@ -46,7 +45,6 @@ struct user {
 	struct sk_loop_op readable, writable;
 
 	struct {
-		void *library;
 		__typeof__(&slirp_new) create;
 		__typeof__(&slirp_cleanup) cleanup;
 		__typeof__(&slirp_pollfds_fill) fill;
@@ -79,30 +77,17 @@ static struct user *to_user(struct sk_netif *nif)
 
 static int load(struct user *u, struct sk_error *err)
 {
-	struct {
-		const char *name;
-		void *fn; /* where the pointer goes */
-	} const symbols[] = {
+	const struct sk_symbol symbols[] = {
 		{"slirp_new", &u->api.create},	      {"slirp_cleanup", &u->api.cleanup},
 		{"slirp_pollfds_fill", &u->api.fill}, {"slirp_pollfds_poll", &u->api.poll},
 		{"slirp_input", &u->api.input},	      {"slirp_add_hostfwd", &u->api.add_hostfwd},
 	};
 
-	/* Never unloaded: GLib, below it, cannot be. */
-	u->api.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	if (!u->api.library)
-		return sk_error_set(err, -ENOENT,
-				    "user-mode networking needs the library " LIBRARY
-				    " (Debian package libslirp0): %s",
-				    dlerror());
-	for (size_t i = 0; i < SK_ARRAY_SIZE(symbols); i++) {
-		void *symbol = dlsym(u->api.library, symbols[i].name);
+	int rc = sk_library_load(LIBRARY, "libslirp0", symbols, SK_ARRAY_SIZE(symbols), err);
 
-		if (!symbol)
-			return sk_error_set(err, -ENOENT, LIBRARY " has no %s", symbols[i].name);
-		memcpy(symbols[i].fn, &symbol, sizeof(symbol));
-	}
-	return 0;
+	if (rc)
+		sk_error_prefix(err, "user-mode networking");
+	return rc;
 }
 
 /* ---- What libslirp calls ---- */
@@ -410,8 +395,6 @@ static void user_destroy(struct sk_netif *nif)
 	}
 	if (u->slirp)
 		u->api.cleanup(u->slirp);
-	if (u->api.library)
-		dlclose(u->api.library);
 	frame_list_free(u->taken);
 	frame_queue_fini(&u->to_guest);
 	frame_queue_fini(&u->from_guest);

@@ -200,7 +200,8 @@ static void start_cpus(void)
 			break;
 		cpu->index = next;
 		cpu->idle_thread = idle;
-		idle->is_idle = 1; /* now: the program may look at the threads before that CPU is up */
+		idle->is_idle =
+			1; /* now: the program may look at the threads before that CPU is up */
 		cpu->nested_rip = (uint64_t)stacks + 4096;
 		cpu->stack_top = (uint64_t)stacks + 12288;
 		cpu->fault_stack = (uint64_t)stacks + 16384;
