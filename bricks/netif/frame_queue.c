@@ -37,21 +37,13 @@ void frame_list_free(struct frame *list)
 /* The bytes of @iov from @skip_bytes on as a frame of their own; NULL without memory. */
 static struct frame *copy_frame(const struct iovec *iov, unsigned nr_iov, size_t skip_bytes)
 {
-	size_t len_bytes = netif_iov_bytes(iov, nr_iov) - skip_bytes, done = 0;
+	size_t len_bytes = netif_iov_bytes(iov, nr_iov) - skip_bytes;
 	struct frame *frame = malloc(sizeof(*frame) + len_bytes);
 
 	if (!frame)
 		return NULL;
 	frame->next = NULL;
-	frame->len_bytes = (uint32_t)len_bytes;
-	for (unsigned i = 0; i < nr_iov; i++) {
-		size_t skip = SK_MIN(skip_bytes, iov[i].iov_len);
-		size_t part = iov[i].iov_len - skip;
-
-		skip_bytes -= skip;
-		memcpy(frame->bytes + done, (const uint8_t *)iov[i].iov_base + skip, part);
-		done += part;
-	}
+	frame->len_bytes = (uint32_t)netif_iov_copy(frame->bytes, iov, nr_iov, skip_bytes);
 	return frame;
 }
 

@@ -6,7 +6,8 @@
  *
  *   tap.c         the TAP device: descriptors, offloads, queues
  *   vhost.c       the same rings in the hands of /dev/vhost-net
- *   user.c        libslirp: its thread, its timers, its descriptors
+ *   user.c        user mode as the device sees it
+ *   slirp.c       libslirp: its thread, its timers, its descriptors
  *   frame_queue.c bounded queues of frames between that thread and the loop's
  *   forward.c     the text of a port forwarding
  */
@@ -14,6 +15,8 @@
 #define SKETE_NETIF_INTERNAL_H
 
 #include <pthread.h>
+#include <slirp/libslirp.h>
+#include <stdatomic.h>
 
 #include <skete/netif.h>
 
@@ -26,6 +29,23 @@ static inline uint64_t netif_iov_bytes(const struct iovec *iov, unsigned nr_iov)
 	for (unsigned i = 0; i < nr_iov; i++)
 		sum += iov[i].iov_len;
 	return sum;
+}
+
+/* The bytes of @iov from @skip_bytes on, copied to @to, where there is room for them; how many. */
+static inline size_t netif_iov_copy(uint8_t *to, const struct iovec *iov, unsigned nr_iov,
+				    size_t skip_bytes)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < nr_iov; i++) {
+		size_t skip = SK_MIN(skip_bytes, iov[i].iov_len);
+		size_t part = iov[i].iov_len - skip;
+
+		skip_bytes -= skip;
+		memcpy(to + done, (const uint8_t *)iov[i].iov_base + skip, part);
+		done += part;
+	}
+	return done;
 }
 
 struct tap_queue {
@@ -86,5 +106,62 @@ bool frame_queue_has_room(struct frame_queue *q, size_t len_bytes);
  */
 struct frame *frame_queue_take(struct frame_queue *q, bool *is_room_wanted);
 void frame_list_free(struct frame *list);
+
+#define SLIRP_MAX_TIMERS 4 /* libslirp makes one */
+
+struct slirp_timer {
+	SlirpTimerCb fire;
+	void *ctx;
+	int64_t expires_ms; /* -1: not set */
+	bool is_used;
+};
+
+struct poll_set {
+	struct pollfd *fds;
+	unsigned nr, max;
+};
+
+struct user {
+	struct sk_netif nif;
+	struct sk_loop *loop; /* NULL before start */
+	struct sk_netif_client client;
+	struct frame_queue from_guest, to_guest;
+	int room_fd;	     /* eventfd: from_guest has room again */
+	struct frame *taken; /* from to_guest, the loop's */
+	struct sk_loop_op readable, writable;
+
+	struct {
+		__typeof__(&slirp_new) create;
+		__typeof__(&slirp_cleanup) cleanup;
+		__typeof__(&slirp_pollfds_fill) fill;
+		__typeof__(&slirp_pollfds_poll) poll;
+		__typeof__(&slirp_input) input;
+		__typeof__(&slirp_add_hostfwd) add_hostfwd;
+	} api;
+
+	pthread_mutex_t lock; /* protects what follows, once the thread runs */
+	Slirp *slirp;
+	struct slirp_timer timers[SLIRP_MAX_TIMERS];
+	struct poll_set waited; /* what the thread waits for; it alone changes it */
+	struct poll_set wanted;
+	int64_t deadline_ms; /* until when it waits; INT64_MAX: without an end */
+	bool is_stalled;     /* it waits for the guest only */
+	bool is_stale;	     /* libslirp's sockets do not have the numbers of waited any more */
+	uint8_t frame[SK_NETIF_MAX_FRAME_BYTES]; /* of the guest, as it is handled */
+
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool does_thread_want_lock;
+	atomic_bool wants_end; /* set by destroy with a signal of from_guest.fd */
+};
+
+/* slirp.c */
+extern const SlirpCb slirp_callbacks;
+void *slirp_thread(void *user);
+/*
+ * Hands a frame of the guest, with its virtio header, to libslirp on the thread of the caller,
+ * which is the loop's. False: libslirp is busy and the frame still the caller's.
+ */
+bool slirp_try_input(struct user *u, const struct iovec *iov, unsigned nr_iov) SK_MUST_CHECK;
 
 #endif

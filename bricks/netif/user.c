@@ -1,68 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 
-/*
- * User mode: libslirp ends the guest's connections and opens sockets of the host in their place.
- *
- *      the loop's thread                      the thread of this file
- *      send ----> from_guest (4 MiB) ----> slirp_input
- *      recv <---- to_guest (4 MiB) <------ send_packet <---- sockets, timers
- *
- * Nothing of libslirp is called by the loop's thread once the other one runs. A guest that does not
- * collect its frames makes the thread stop reading sockets, so that the peers wait; only what
- * libslirp sends on its own account is dropped then.
- */
+/* User mode: its set-up, and what the device calls on the loop's thread. slirp.c has the rest. */
 #include "netif_internal.h"
 
 #include <arpa/inet.h>
-#include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
-#include <slirp/libslirp.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #define QUEUE_BYTES  (4 * SK_MIB)
-#define STALL_BYTES  (SK_MIB) /* room that must be there before sockets are read */
-#define NS_PER_MS    INT64_C(1000000)
-#define MAX_TIMERS   4 /* libslirp makes one */
 #define MIN_USER_MTU 1280
-
-struct timer {
-	SlirpTimerCb fire;
-	void *ctx;
-	int64_t expires_ms; /* -1: not set */
-	bool is_used;
-};
-
-struct user {
-	struct sk_netif nif;
-	struct sk_loop *loop; /* NULL before start */
-	struct sk_netif_client client;
-	struct frame_queue from_guest, to_guest;
-	int room_fd;	     /* eventfd: from_guest has room again */
-	struct frame *taken; /* from to_guest, the loop's */
-	struct sk_loop_op readable, writable;
-
-	struct {
-		__typeof__(&slirp_new) create;
-		__typeof__(&slirp_cleanup) cleanup;
-		__typeof__(&slirp_pollfds_fill) fill;
-		__typeof__(&slirp_pollfds_poll) poll;
-		__typeof__(&slirp_input) input;
-		__typeof__(&slirp_add_hostfwd) add_hostfwd;
-	} api;
-
-	/* the thread's, once it runs */
-	Slirp *slirp;
-	struct timer timers[MAX_TIMERS];
-	struct pollfd *polls;
-	unsigned nr_polls, max_polls;
-
-	pthread_t thread;
-	bool has_thread;
-	atomic_bool wants_end; /* set by destroy with a signal of from_guest.fd */
-};
 
 static struct user *to_user(struct sk_netif *nif)
 {
@@ -88,188 +36,6 @@ static int load(struct user *u, struct sk_error *err)
 	if (rc)
 		sk_error_prefix(err, "user-mode networking");
 	return rc;
-}
-
-/* ---- What libslirp calls ---- */
-
-static ssize_t send_packet(const void *buf, size_t len, void *opaque)
-{
-	struct user *u = opaque;
-	struct virtio_net_hdr_v1 hdr = {.flags = VIRTIO_NET_HDR_F_DATA_VALID};
-	union {
-		const void *in;
-		void *out;
-	} frame = {.in = buf};
-	const struct iovec iov[] = {{&hdr, sizeof(hdr)}, {frame.out, len}};
-
-	if (len > SK_NETIF_MAX_FRAME_BYTES - sizeof(hdr))
-		return (ssize_t)len;
-	/* Without room it is lost, as on a wire. */
-	(void)!frame_queue_put(&u->to_guest, iov, SK_ARRAY_SIZE(iov), 0);
-	return (ssize_t)len;
-}
-
-/* What a guest does wrong is nobody's business but its own. */
-static void guest_error(const char *msg, void *opaque)
-{
-	(void)msg;
-	(void)opaque;
-}
-
-static int64_t clock_get_ns(void *opaque)
-{
-	(void)opaque;
-	return (int64_t)sk_now_ns();
-}
-
-static void *timer_new(SlirpTimerCb fire, void *cb_opaque, void *opaque)
-{
-	struct user *u = opaque;
-
-	for (unsigned i = 0; i < MAX_TIMERS; i++) {
-		if (u->timers[i].is_used)
-			continue;
-		u->timers[i] = (struct timer){
-			.fire = fire, .ctx = cb_opaque, .expires_ms = -1, .is_used = true};
-		return &u->timers[i];
-	}
-	BUG_ON(true);
-	return NULL;
-}
-
-static void timer_free(void *timer, void *opaque)
-{
-	(void)opaque;
-	((struct timer *)timer)->is_used = false;
-}
-
-static void timer_mod(void *timer, int64_t expire_time, void *opaque)
-{
-	(void)opaque;
-	((struct timer *)timer)->expires_ms = expire_time;
-}
-
-static void ignore_fd(int fd, void *opaque)
-{
-	(void)fd;
-	(void)opaque;
-}
-
-static void ignore_notify(void *opaque)
-{
-	(void)opaque;
-}
-
-static const SlirpCb callbacks = {
-	.send_packet = send_packet,
-	.guest_error = guest_error,
-	.clock_get_ns = clock_get_ns,
-	.timer_new = timer_new,
-	.timer_free = timer_free,
-	.timer_mod = timer_mod,
-	.register_poll_fd = ignore_fd,
-	.unregister_poll_fd = ignore_fd,
-	.notify = ignore_notify,
-};
-
-/* ---- The thread ---- */
-
-static int add_poll(int fd, int events, void *opaque)
-{
-	struct user *u = opaque;
-	short wanted = 0;
-
-	if (u->nr_polls == u->max_polls) {
-		unsigned max = SK_MAX(64, 2 * u->max_polls);
-		struct pollfd *more = realloc(u->polls, max * sizeof(*more));
-
-		/* Not waited for in this round. */
-		if (!more)
-			return -1;
-		u->polls = more;
-		u->max_polls = max;
-	}
-	wanted |= events & SLIRP_POLL_IN ? POLLIN : 0;
-	wanted |= events & SLIRP_POLL_OUT ? POLLOUT : 0;
-	wanted |= events & SLIRP_POLL_PRI ? POLLPRI : 0;
-	u->polls[u->nr_polls] = (struct pollfd){.fd = fd, .events = wanted};
-	return (int)u->nr_polls++;
-}
-
-static int get_revents(int index, void *opaque)
-{
-	const struct user *u = opaque;
-	short seen = index >= 0 ? u->polls[index].revents : 0;
-	int events = 0;
-
-	events |= seen & POLLIN ? SLIRP_POLL_IN : 0;
-	events |= seen & POLLOUT ? SLIRP_POLL_OUT : 0;
-	events |= seen & POLLPRI ? SLIRP_POLL_PRI : 0;
-	events |= seen & POLLERR ? SLIRP_POLL_ERR : 0;
-	events |= seen & POLLHUP ? SLIRP_POLL_HUP : 0;
-	return events;
-}
-
-static int64_t now_ms(void)
-{
-	return (int64_t)sk_now_ns() / NS_PER_MS;
-}
-
-/* Fires what is due and returns how many milliseconds later the next is, -1: none. */
-static int64_t run_timers(struct user *u)
-{
-	int64_t next = -1;
-
-	for (unsigned i = 0; i < MAX_TIMERS; i++) {
-		struct timer *timer = &u->timers[i];
-
-		if (timer->is_used && timer->expires_ms >= 0 && timer->expires_ms <= now_ms()) {
-			timer->expires_ms = -1;
-			timer->fire(timer->ctx);
-		}
-		if (timer->is_used && timer->expires_ms >= 0) {
-			int64_t left = SK_MAX(timer->expires_ms - now_ms(), 0);
-
-			next = next < 0 ? left : SK_MIN(next, left);
-		}
-	}
-	return next;
-}
-
-static void take_from_guest(struct user *u)
-{
-	bool is_room_wanted;
-	struct frame *list;
-
-	(void)sk_eventfd_drain(u->from_guest.fd);
-	list = frame_queue_take(&u->from_guest, &is_room_wanted);
-	if (is_room_wanted)
-		sk_eventfd_signal(u->room_fd);
-	for (const struct frame *frame = list; frame; frame = frame->next)
-		u->api.input(u->slirp, frame->bytes, (int)frame->len_bytes);
-	frame_list_free(list);
-}
-
-static void *thread_main(void *arg)
-{
-	struct user *u = arg;
-
-	while (!atomic_load_explicit(&u->wants_end, memory_order_acquire)) {
-		bool is_stalled = !frame_queue_has_room(&u->to_guest, STALL_BYTES);
-		int64_t wait_ms = run_timers(u);
-		uint32_t slirp_ms = wait_ms < 0 ? UINT32_MAX : (uint32_t)wait_ms;
-		int nr;
-
-		u->nr_polls = 0;
-		(void)add_poll(u->from_guest.fd, SLIRP_POLL_IN, u);
-		if (!is_stalled)
-			u->api.fill(u->slirp, &slirp_ms, add_poll, u);
-		nr = poll(u->polls, u->nr_polls, slirp_ms > INT32_MAX ? -1 : (int)slirp_ms);
-		if (!is_stalled)
-			u->api.poll(u->slirp, nr < 0, get_revents, u);
-		take_from_guest(u);
-	}
-	return NULL;
 }
 
 /* ---- What the device calls ---- */
@@ -309,7 +75,7 @@ static int user_start(struct sk_netif *nif, struct sk_loop *loop,
 	/* The thread inherits the mask: signals are others' business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	ret = -pthread_create(&u->thread, NULL, thread_main, u);
+	ret = -pthread_create(&u->thread, NULL, slirp_thread, u);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret)
 		return sk_error_set(err, ret, "no thread for the user-mode network: %s",
@@ -327,6 +93,8 @@ static int user_send(struct sk_netif *nif, unsigned pair, const struct iovec *io
 	(void)pair;
 	if (len_bytes < NETIF_MIN_BYTES || len_bytes > SK_NETIF_MAX_FRAME_BYTES)
 		return -EINVAL;
+	if (slirp_try_input(u, iov, nr_iov))
+		return 0;
 	ret = frame_queue_put(&u->from_guest, iov, nr_iov, SK_NETIF_HDR_BYTES);
 	if (ret == -EAGAIN && !sk_loop_op_is_busy(&u->writable))
 		sk_loop_poll(u->loop, &u->writable, POLLIN);
@@ -399,7 +167,9 @@ static void user_destroy(struct sk_netif *nif)
 	frame_queue_fini(&u->to_guest);
 	frame_queue_fini(&u->from_guest);
 	sk_close(&u->room_fd);
-	free(u->polls);
+	pthread_mutex_destroy(&u->lock);
+	free(u->wanted.fds);
+	free(u->waited.fds);
 	free(u);
 }
 
@@ -451,7 +221,7 @@ static int create_slirp(struct user *u, const struct sk_netif_user_config *confi
 		.disable_host_loopback = !config->has_host_loopback,
 	};
 
-	u->slirp = u->api.create(&slirp, &callbacks, u);
+	u->slirp = u->api.create(&slirp, &slirp_callbacks, u);
 	if (!u->slirp)
 		return sk_error_set(err, -ENOMEM, "libslirp makes no user-mode network");
 	return 0;
@@ -496,6 +266,7 @@ int sk_netif_user_create(struct sk_netif **out, const struct sk_netif_user_confi
 	u->nif.ops = &user_ops;
 	u->nif.caps = (struct sk_netif_caps){.nr_pairs = 1, .mtu = mtu, .is_checked = true};
 	u->to_guest.fd = u->from_guest.fd = -1;
+	pthread_mutex_init(&u->lock, NULL);
 	u->room_fd = sk_eventfd_create();
 	ret = u->room_fd < 0 ? u->room_fd : frame_queue_init(&u->from_guest, QUEUE_BYTES);
 	if (!ret)

@@ -185,6 +185,57 @@ static void test_forward_udp(void **state)
 	world_free(w);
 }
 
+/* So many sockets that frames go by the queue, each new one while others are waited for: all
+ * answers. */
+static void test_many(void **state)
+{
+	struct world *w =
+		world_new(open_user(&(struct sk_netif_user_config){.has_host_loopback = true}));
+	uint16_t port;
+	int host = open_host(SOCK_DGRAM, &port);
+	bool is_answered[200] = {false};
+	unsigned nr_answered = 0;
+
+	(void)state;
+	introduce(w);
+	for (unsigned i = 0; i < SK_ARRAY_SIZE(is_answered); i++) {
+		const uint8_t *eth = w->frame + SK_NETIF_HDR_BYTES;
+		struct sockaddr_in from;
+		socklen_t from_bytes = sizeof(from);
+		uint8_t frame[200], got;
+		uint8_t which = (uint8_t)i;
+		size_t len = make_udp4(frame, &(struct udp4){.to_mac = host_mac,
+							     .from_mac = guest_mac,
+							     .to = "10.0.2.2",
+							     .from = "10.0.2.15",
+							     .to_port = port,
+							     .from_port = (uint16_t)(5000 + i),
+							     .data = &which,
+							     .data_bytes = 1});
+
+		assert_int_equal(world_send(w, frame, len), 0);
+		/* The host answers one later: two at least are on their way. */
+		while (i && recvfrom(host, &got, 1, 0, (struct sockaddr *)&from, &from_bytes) != 1)
+			world_turn(w);
+		if (i)
+			assert_int_equal(
+				sendto(host, &got, 1, 0, (struct sockaddr *)&from, sizeof(from)),
+				1);
+		while (world_recv(w, 0, i + 1 == SK_ARRAY_SIZE(is_answered) ? 10 : 0)) {
+			if (get16(eth + 12) != 0x0800 || eth[ETH_BYTES + 9] != 17)
+				continue;
+			got = eth[ETH_BYTES + IP_BYTES + UDP_BYTES];
+			assert_int_equal(get16(eth + ETH_BYTES + IP_BYTES + 2), 5000 + got);
+			assert_false(is_answered[got]);
+			is_answered[got] = true;
+			nr_answered++;
+		}
+	}
+	assert_int_equal(nr_answered, SK_ARRAY_SIZE(is_answered) - 1);
+	sk_close(&host);
+	world_free(w);
+}
+
 /* A connection to a port of the host becomes a SYN to the guest. */
 static void test_forward_tcp(void **state)
 {
@@ -367,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_forward_udp), cmocka_unit_test(test_forward_tcp),
 		cmocka_unit_test(test_ports),	    cmocka_unit_test(test_two),
 		cmocka_unit_test(test_flood),	    cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
