@@ -8,7 +8,9 @@
 #include <linux/virtio_blk.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -461,6 +463,81 @@ static void the_disk_grows(void **state)
 	assert_int_equal(request(rig, VIRTIO_BLK_T_IN, 0, 4096, true), VIRTIO_BLK_S_OK);
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = SK_MIN(bytes, limit.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A ring full of writes of 4 KiB, the first at @sector; how many failed, and all came back. */
+static unsigned failed_writes(struct rig *rig, unsigned nr, uint64_t sector)
+{
+	unsigned nr_failed = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct guest_buf bufs[] = {{rig->header + i * 16, 16, false},
+						 {rig->data, 4096, false},
+						 {rig->status + i, 1, true}};
+
+		put_header(rig, bufs[0].gpa, VIRTIO_BLK_T_OUT, sector + i * 8);
+		assert_true(virtio_driver_send(&rig->d, 0, bufs, 3, i));
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		uint64_t token;
+		uint8_t status;
+
+		assert_true(virtio_driver_wait(&rig->d, 0, &token, NULL));
+		virtio_driver_read(&rig->d, rig->status + token, &status, 1);
+		assert_true(status == VIRTIO_BLK_S_OK || status == VIRTIO_BLK_S_IOERR);
+		nr_failed += status != VIRTIO_BLK_S_OK;
+	}
+	return nr_failed;
+}
+
+/* The file takes nothing beyond its first 2 MiB: errors, each counted, and then it is mended. */
+static void the_file_fails(struct rig *rig, uint64_t features)
+{
+	struct sk_virtio *virtio;
+	struct sk_block_stats stats;
+
+	open_rig(rig, (struct sk_disk_config){0}, (struct sk_block_config){.queue_size = 256});
+	virtio = sk_block_virtio(rig->block);
+	assert_true(virtio_driver_start(&rig->d, features, 0));
+	limit_files(DISK_BYTES / 2);
+	fill(rig, 7, 4096);
+	assert_int_equal(failed_writes(rig, 64, 0), 0);
+	assert_int_equal(failed_writes(rig, 64, DISK_BYTES / 2 / 512), 64);
+	assert_int_equal(failed_writes(rig, 64, DISK_BYTES / 2 / 512 - 32 * 8), 32);
+	/* One half of it fits. */
+	assert_int_equal(failed_writes(rig, 1, DISK_BYTES / 2 / 512 - 4), 1);
+	sk_block_get_stats(rig->block, &stats);
+	assert_int_equal(stats.errors, 64 + 32 + 1);
+	assert_int_equal(stats.bad, 0);
+	assert_int_equal(sk_virtio_status(virtio) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	assert_int_equal(request(rig, VIRTIO_BLK_T_FLUSH, 0, 0, false), VIRTIO_BLK_S_OK);
+	assert_int_equal(request(rig, VIRTIO_BLK_T_IN, 0, 4096, true), VIRTIO_BLK_S_OK);
+	check_data(rig, 7, 4096);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(failed_writes(rig, 64, DISK_BYTES / 2 / 512 - 32 * 8), 0);
+	sk_virtio_pause(virtio);
+	sk_virtio_resume(virtio);
+	close_rig(rig);
+}
+
+static void failing_files(void **state)
+{
+	struct rig *rig = *state;
+
+	/* What the kernel also sends to whoever hits the limit. */
+	signal(SIGXFSZ, SIG_IGN);
+	the_file_fails(rig, ALL_FEATURES);
+	/* Write-through: no flush may turn a failure into a success. */
+	the_file_fails(rig, 0);
+}
+
 /* Reset and pause with requests in flight; save and restore into another device. */
 static void standstills(void **state)
 {
@@ -551,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_limit_holds_and_is_lifted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(write_through, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_disk_grows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(failing_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(standstills, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_refused, set_up, tear_down),
 	};
