@@ -420,19 +420,31 @@ static void attack(struct dev *d)
 
 /* ---- Proper requests ---- */
 
-/* Makes descriptor 0 of @queue available and waits; the number of bytes written, or UINT32_MAX. */
-static uint32_t request(const struct dev *d, uint32_t queue)
+/* Makes descriptor 0 of @queue available. */
+static void offer(const struct dev *d, uint32_t queue)
 {
 	volatile uint16_t *avail = (volatile uint16_t *)driver_at(queue);
-	volatile uint16_t *used = (volatile uint16_t *)device_at(queue);
 
 	avail[2] = 0;
 	avail[1] = 1;
 	notify(d, queue);
+}
+
+/* Waits until that is used; the number of bytes written, or UINT32_MAX. */
+static uint32_t answer(uint32_t queue)
+{
+	volatile uint16_t *used = (volatile uint16_t *)device_at(queue);
+
 	for (uint32_t i = 0; i < PATIENCE; i++)
 		if (used[1] == 1)
 			return read32(device_at(queue) + 8);
 	return UINT32_MAX;
+}
+
+static uint32_t request(const struct dev *d, uint32_t queue)
+{
+	offer(d, queue);
+	return answer(queue);
 }
 
 static void clear(uint32_t at, uint32_t len_bytes)
@@ -481,6 +493,37 @@ static bool ask_net(const struct dev *d)
 	return request(d, 1) == 0;
 }
 
+/* Gives a page and takes it back: it comes back empty. */
+static bool ask_balloon(const struct dev *d)
+{
+	uint32_t page = DATA_BASE + 0x10000;
+
+	write32(page, 0x600d);
+	write32(DATA_BASE, page >> 12);
+	put_desc(desc_at(0), DATA_BASE, 4, 0, 0);
+	put_desc(desc_at(1), DATA_BASE, 4, 0, 0);
+	return request(d, 0) == 0 && request(d, 1) == 0 && read32(page) == 0;
+}
+
+/* Connects to a port of the host where nobody listens (5.10.6): a reset comes back. */
+static bool ask_vsock(const struct dev *d)
+{
+	enum { OP_REQUEST = 1, OP_RST = 3, TYPE_STREAM = 1, HEADER_BYTES = 44 };
+	uint32_t packet = DATA_BASE, reply = DATA_BASE + 4096;
+
+	clear(packet, HEADER_BYTES);
+	write32(packet, read32(d->config)); /* from whom we are */
+	write32(packet + 8, 2);		    /* to the host */
+	write32(packet + 16, 1024);
+	write32(packet + 20, 1025);
+	write32(packet + 28, TYPE_STREAM | OP_REQUEST << 16);
+	put_desc(desc_at(0), reply, 4096, 2, 0);
+	put_desc(desc_at(1), packet, HEADER_BYTES, 0, 0);
+	offer(d, 0);
+	return request(d, 1) == 0 && answer(0) == HEADER_BYTES && read32(reply + 16) == 1025 &&
+	       read32(reply + 28) >> 16 == OP_RST;
+}
+
 static bool ask_properly(struct dev *d)
 {
 	bool is_good = true;
@@ -507,6 +550,12 @@ static bool ask_properly(struct dev *d)
 		break;
 	case 4:
 		is_good = ask_rng(d);
+		break;
+	case 5:
+		is_good = ask_balloon(d);
+		break;
+	case 19:
+		is_good = ask_vsock(d);
 		break;
 	}
 	return is_good && get(d, STATUS) == 15;
