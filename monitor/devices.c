@@ -320,3 +320,38 @@ int devices_find_locked(struct sk_vm *vm, const struct device_kind *kind, uint32
 	*dev = devices_find(vm->machine, kind->name, index);
 	return 0;
 }
+
+struct call {
+	struct sk_loop_post post;
+	int (*run)(void *dev);
+	void *dev;
+	int ret;
+	sem_t is_done;
+};
+
+static void run_call(struct sk_loop *loop, struct sk_loop_post *post)
+{
+	struct call *call = SK_CONTAINER_OF(post, struct call, post);
+
+	(void)loop;
+	call->ret = call->run(call->dev);
+	sem_post(&call->is_done);
+}
+
+int devices_call_locked(struct sk_vm *vm, int (*run)(void *dev), void *dev)
+{
+	struct call call = {.post.run = run_call, .run = run, .dev = dev};
+	struct sk_loop *loop = vm->machine->devices.loop;
+
+	sem_init(&call.is_done, 0, 0);
+	vm->nr_calls++;
+	pthread_mutex_unlock(&vm->lock);
+	sk_loop_post(loop, &call.post);
+	while (sem_wait(&call.is_done))
+		;
+	pthread_mutex_lock(&vm->lock);
+	vm->nr_calls--;
+	pthread_cond_broadcast(&vm->changed);
+	sem_destroy(&call.is_done);
+	return call.ret;
+}

@@ -115,6 +115,12 @@ void devices_resume(struct machine *m);
 int devices_find_locked(struct sk_vm *vm, const struct device_kind *kind, uint32_t index,
 			void **dev) SK_MUST_CHECK;
 
+/*
+ * Likewise: the result of @run(@dev) on the devices' thread. vm->lock is let go meanwhile, because
+ * that thread may want it; the device stays.
+ */
+int devices_call_locked(struct sk_vm *vm, int (*run)(void *dev), void *dev) SK_MUST_CHECK;
+
 /* Device @index of @kind, or NULL. */
 void *devices_find(struct machine *m, const char *kind, uint32_t index);
 

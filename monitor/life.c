@@ -68,6 +68,8 @@ static void reboot_locked(struct sk_vm *vm)
 	if (vm->gdb)
 		gdb_reboot(vm->gdb);
 	vm->unclaimed_before += machine_unclaimed(vm->machine);
+	while (vm->nr_calls)
+		pthread_cond_wait(&vm->changed, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
 
 	console_attach(&vm->console, NULL);

@@ -11,9 +11,6 @@
 struct block_pair {
 	struct sk_disk *disk;
 	struct sk_block *block;
-	struct sk_loop_post refresh; /* one at a time: vm->lock is held */
-	int refreshed;
-	sem_t is_refreshed;
 };
 
 static void free_const(const void *p)
@@ -73,7 +70,6 @@ static void destroy_block(void *dev)
 
 	sk_block_destroy(pair->block);
 	sk_disk_close(pair->disk);
-	sem_destroy(&pair->is_refreshed);
 	free(pair);
 }
 
@@ -100,13 +96,11 @@ static int open_disk(struct machine *m, struct sk_vm *vm, const struct sk_vm_dis
 	return sk_disk_open(out, &config, err);
 }
 
-static void run_refresh(struct sk_loop *loop, struct sk_loop_post *post)
+static int refresh(void *dev)
 {
-	struct block_pair *pair = SK_CONTAINER_OF(post, struct block_pair, refresh);
+	const struct block_pair *pair = dev;
 
-	(void)loop;
-	pair->refreshed = sk_block_refresh(pair->block);
-	sem_post(&pair->is_refreshed);
+	return sk_block_refresh(pair->block);
 }
 
 static struct sk_limiter_config limit_of(const struct sk_vm_disk *disk)
@@ -134,8 +128,6 @@ static int create_block(struct machine *m, struct sk_vm *vm, uint32_t index, voi
 
 	if (!pair)
 		return sk_error_set(err, -ENOMEM, "no memory for a disk");
-	pair->refresh.run = run_refresh;
-	sem_init(&pair->is_refreshed, 0, 0);
 	ret = open_disk(m, vm, disk, &pair->disk, err);
 	config.disk = pair->disk;
 	if (!ret)
@@ -195,12 +187,8 @@ int sk_vm_disk_refresh(struct sk_vm *vm, uint32_t index)
 
 	pthread_mutex_lock(&vm->lock);
 	ret = find_locked(vm, index, &pair);
-	if (!ret) {
-		sk_loop_post(vm->machine->devices.loop, &pair->refresh);
-		while (sem_wait(&pair->is_refreshed))
-			;
-		ret = pair->refreshed;
-	}
+	if (!ret)
+		ret = devices_call_locked(vm, refresh, pair);
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

@@ -125,6 +125,7 @@ struct sk_vm {
 	bool wants_pause, wants_reboot, wants_end;
 	uint32_t nr_threads; /* started so far */
 	uint32_t nr_parked;
+	uint32_t nr_calls;   /* callers inside devices_call_locked(): a reboot waits for them */
 	uint64_t generation; /* counts departures from vm_park() */
 	struct sk_vm_result result;
 	char report[VM_REPORT_MAX];

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -194,6 +195,65 @@ static void mmio_devices_live_as_long_as_the_machine(void **state)
 {
 	(void)state;
 	devices_live_as_long_as_the_machine(SK_VM_TRANSPORT_MMIO);
+}
+
+struct refresher {
+	struct sk_vm *vm;
+	atomic_bool is_over;
+	atomic_uint nr_done, nr_refused, nr_wrong;
+};
+
+static void *refresh_often(void *arg)
+{
+	struct refresher *r = arg;
+
+	while (!atomic_load(&r->is_over)) {
+		int ret = sk_vm_disk_refresh(r->vm, 0);
+
+		atomic_fetch_add(!ret		  ? &r->nr_done
+				 : ret == -EAGAIN ? &r->nr_refused
+						  : &r->nr_wrong,
+				 1);
+	}
+	return NULL;
+}
+
+/* From two threads, while the machine is rebooted and paused all the time. */
+static void a_disk_is_looked_at_in_any_phase(void **state)
+{
+	const struct sk_vm_disk disk = {
+		.path = actor, .format = SK_VM_DISK_RAW, .is_read_only = true};
+	struct refresher r = {0};
+	struct sk_vm_config config;
+	struct sk_error err = {0};
+	pthread_t threads[2];
+	char text[64];
+
+	(void)state;
+	configure(&config, "PR");
+	config.disks = &disk;
+	config.nr_disks = 1;
+	if (sk_vm_create(&r.vm, &config, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(sk_vm_disk_refresh(r.vm, 0), -EINVAL);
+	assert_int_equal(sk_vm_disk_refresh(r.vm, 1), -ENODEV);
+	assert_int_equal(sk_vm_start(r.vm, NULL), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, refresh_often, &r), 0);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(read_console(r.vm, text, 3), 3);
+		assert_int_equal(sk_vm_pause(r.vm), 0);
+		while (!sk_vm_disk_refresh(r.vm, 0) && atomic_load(&r.nr_done) < 100u * (unsigned)i)
+			;
+		assert_int_equal(sk_vm_resume(r.vm), 0);
+	}
+	atomic_store(&r.is_over, true);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(sk_vm_stop(r.vm), 0);
+	assert_int_equal(sk_vm_disk_refresh(r.vm, 0), -EINVAL);
+	assert_int_equal(atomic_load(&r.nr_wrong), 0);
+	sk_vm_destroy(r.vm);
 }
 
 static void what_a_device_cannot_open_is_said(void **state)
@@ -534,6 +594,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(reset_starts_again_or_ends),
 		cmocka_unit_test(pci_devices_live_as_long_as_the_machine),
 		cmocka_unit_test(mmio_devices_live_as_long_as_the_machine),
+		cmocka_unit_test(a_disk_is_looked_at_in_any_phase),
 		cmocka_unit_test(what_a_device_cannot_open_is_said),
 		cmocka_unit_test(stop_ends_spinning_and_halted_guests),
 		cmocka_unit_test(pause_stops_the_guest_and_resume_continues),
