@@ -12,6 +12,7 @@
 #include <guest_ring.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
+#include <virtio_sink.h>
 
 #include <skete/virtio/pci.h>
 
@@ -19,8 +20,7 @@
 #define RIG_LOW		 UINT64_C(0xc0000000)
 #define RIG_LOW_BYTES	 (16 * SK_MIB)
 #define RIG_SLOT	 1
-#define RIG_QUEUES	 2
-#define RIG_CONFIG_BYTES 12
+#define RIG_QUEUES	 2 /* of the sink */
 #define RIG_MEMORY_BYTES (4 * SK_MIB)
 
 /* The BAR, as the header draws it. */
@@ -37,78 +37,12 @@ struct rig {
 	struct sk_bus *pio, *mmio;
 	struct fake_msi msi;
 	struct sk_pci *pci;
-	struct sk_virtio *virtio;
+	struct virtio_sink sink;
+	struct sk_virtio *virtio; /* the sink's */
 	struct sk_virtio_pci *vp;
 	gpa_t doorbells[RIG_QUEUES]; /* attached there; 0: not */
-	unsigned nr_kicks, nr_attaches;
-	bool refuses_doorbells, refuses_start;
-};
-
-static inline int rig_start(void *dev)
-{
-	struct rig *rig = dev;
-
-	return rig->refuses_start ? -EIO : 0;
-}
-
-static inline void rig_kick(void *dev, uint32_t index)
-{
-	struct rig *rig = dev;
-	struct sk_vring *ring = sk_virtio_ring(rig->virtio, index);
-	struct sk_vring_chain chain;
-	struct iovec iov[8];
-	int ret;
-
-	rig->nr_kicks++;
-	while ((ret = sk_vring_pop(ring, &chain, iov, 8)) == 1)
-		sk_vring_push(ring, &chain, 0);
-	if (ret < 0)
-		sk_virtio_fail(rig->virtio, index);
-	sk_virtio_flush(rig->virtio, index);
-}
-
-static inline void rig_quiesce(void *dev, bool is_reset)
-{
-	struct rig *rig = dev;
-
-	(void)is_reset;
-	sk_virtio_quiesced(rig->virtio);
-}
-
-static inline void rig_resume(void *dev)
-{
-	(void)dev;
-}
-
-static inline void rig_config_write(void *dev, uint32_t offset, const void *data, uint32_t len)
-{
-	struct rig *rig = dev;
-
-	sk_virtio_config_set(rig->virtio, offset, data, len, false);
-}
-
-static inline void rig_save(void *dev, struct sk_writer *w)
-{
-	(void)dev;
-	(void)w;
-}
-
-static inline int rig_restore(void *dev, struct sk_reader *r, struct sk_error *err)
-{
-	(void)dev;
-	(void)r;
-	(void)err;
-	return 0;
-}
-
-static const struct sk_virtio_ops rig_ops = {
-	.start = rig_start,
-	.kick = rig_kick,
-	.quiesce = rig_quiesce,
-	.resume = rig_resume,
-	.config_write = rig_config_write,
-	.save = rig_save,
-	.restore = rig_restore,
+	unsigned nr_attaches;
+	bool refuses_doorbells;
 };
 
 /* KVM: an address has one ioeventfd. */
@@ -145,18 +79,6 @@ static inline void rig_detach_doorbell(void *ctx, gpa_t gpa, int fd)
 
 static inline void rig_open(struct rig *rig)
 {
-	static const uint16_t sizes[RIG_QUEUES] = {256, 8};
-	const struct sk_virtio_config config = {
-		.device_id = VIRTIO_ID_RNG,
-		.features = SK_VIRTIO_FEATURE(5),
-		.nr_queues = RIG_QUEUES,
-		.queue_sizes = sizes,
-		.config_bytes = RIG_CONFIG_BYTES,
-		.gm = rig->gm,
-		.loop = rig->loop,
-		.ops = &rig_ops,
-		.dev = rig,
-	};
 	const struct sk_pci_config pci = {
 		.vendor_id = 0x1b36,
 		.device_id = 0x0008,
@@ -177,8 +99,8 @@ static inline void rig_open(struct rig *rig)
 	BUG_ON(sk_bus_create(&rig->pio, SK_BUS_PIO_LAST, NULL) != 0);
 	BUG_ON(sk_bus_create(&rig->mmio, SK_BUS_MMIO_LAST, NULL) != 0);
 	BUG_ON(sk_pci_create(&rig->pci, &pci, NULL) != 0);
-	BUG_ON(sk_virtio_create(&rig->virtio, &config, NULL) != 0);
-	vp.virtio = rig->virtio;
+	virtio_sink_init(&rig->sink, rig->gm, rig->loop);
+	rig->virtio = vp.virtio = rig->sink.virtio;
 	vp.pci = rig->pci;
 	BUG_ON(sk_virtio_pci_create(&rig->vp, &vp, NULL) != 0);
 	BUG_ON(sk_pci_attach(rig->pci, rig->pio, rig->mmio, NULL) != 0);
@@ -189,7 +111,7 @@ static inline void rig_close(struct rig *rig)
 {
 	sk_virtio_halt(rig->virtio);
 	sk_virtio_pci_destroy(rig->vp);
-	sk_virtio_destroy(rig->virtio);
+	virtio_sink_fini(&rig->sink);
 	sk_pci_destroy(rig->pci);
 	sk_bus_destroy(rig->mmio);
 	sk_bus_destroy(rig->pio);

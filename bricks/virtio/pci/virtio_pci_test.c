@@ -126,7 +126,7 @@ static void start(struct guest_ring *g, uint16_t size)
 	out(COMMON(STATUS), 1, S_DRIVER_OK);
 	assert_int_equal(in(COMMON(STATUS), 1), S_DRIVER_OK);
 	rig_settle(&rig);
-	rig.nr_kicks = 0;
+	rig.sink.nr_kicks = 0;
 }
 
 static void send_one(struct guest_ring *g)
@@ -180,7 +180,7 @@ static void a_driver_uses_the_device(void **state)
 			send_one(&g);
 			out(RIG_NOTIFY, 2, 0);
 			rig_settle(&rig);
-			assert_int_equal(rig.nr_kicks, i);
+			assert_int_equal(rig.sink.nr_kicks, i);
 			assert_int_equal(rig.msi.arrived[1], i);
 			assert_int_equal(rig.msi.last.data, 0x31);
 			assert_true(guest_ring_reap(&g, NULL, NULL));
@@ -213,7 +213,7 @@ static void registers_read_back(void **state)
 	for (uint16_t q = 0; q < RIG_QUEUES; q++) {
 		out(COMMON(Q_SELECT), 2, q);
 		assert_int_equal(in(COMMON(Q_SELECT), 2), q);
-		assert_int_equal(in(COMMON(Q_SIZE), 2), q ? 8 : 256);
+		assert_int_equal(in(COMMON(Q_SIZE), 2), q ? 64 : SK_VRING_MAX_SIZE);
 		assert_int_equal(in(COMMON(Q_NOFF), 2), q);
 		out(COMMON(Q_MSIX), 2, 0x8000);
 		assert_int_equal(in(COMMON(Q_MSIX), 2), VIRTIO_MSI_NO_VECTOR);
@@ -251,7 +251,7 @@ static void the_configuration_space_is_the_devices(void **state)
 	out(RIG_DEVICE, 4, 0x44332211);
 	out(RIG_DEVICE + 6, 2, 0x8877);
 	assert_int_equal(in(RIG_DEVICE, 8), UINT64_C(0x8877000044332211));
-	assert_int_equal(in(RIG_DEVICE + RIG_CONFIG_BYTES, 4), 0);
+	assert_int_equal(in(RIG_DEVICE + VIRTIO_SINK_CONFIG_BYTES, 4), 0);
 	assert_int_equal(in(RIG_DEVICE + 0xffc, 4), 0);
 	assert_int_equal(in(COMMON(CFGGENERATION), 1), generation + 2);
 	sk_virtio_config_set(rig.virtio, 0, "x", 1, true);
@@ -345,7 +345,7 @@ static void nothing_of_a_queue_changes_after_activation(void **state)
 			nr += 2;
 		}
 		out(COMMON(Q_SIZE), 2, 4);
-		assert_int_equal(in(COMMON(Q_SIZE), 2), q ? 8 : 8);
+		assert_int_equal(in(COMMON(Q_SIZE), 2), q ? 64 : 8);
 		nr++;
 		/* The queue that the driver left out stays out. */
 		out(COMMON(Q_ENABLE), 2, 1);
@@ -533,7 +533,7 @@ static void a_device_that_fails_says_so(void **state)
 	struct guest_ring g;
 
 	(void)state;
-	rig.refuses_start = true;
+	rig.sink.refuses_start = true;
 	enable(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, PCI_MSIX_FLAGS_ENABLE);
 	program_vectors();
 	negotiate();
@@ -543,7 +543,7 @@ static void a_device_that_fails_says_so(void **state)
 	assert_int_equal(in(COMMON(STATUS), 1), S_DRIVER_OK | S_NEEDS_RESET);
 	assert_int_equal(rig.msi.arrived[0], 1);
 	assert_int_equal(in(RIG_ISR, 1), 2);
-	rig.refuses_start = false;
+	rig.sink.refuses_start = false;
 	start(&g, 8);
 	/* A ring that loops stops its queue; a reset mends it. */
 	guest_ring_write_desc(&g, g.desc_gpa, 0, 0x1000, 16, VRING_DESC_F_NEXT, 0);
@@ -640,15 +640,7 @@ static void state_survives(void **state)
 
 static void a_full_bus_is_one_sentence(void **state)
 {
-	static const uint16_t size = 8;
-	const struct sk_virtio_config config = {.device_id = VIRTIO_ID_BLOCK,
-						.nr_queues = 1,
-						.queue_sizes = &size,
-						.gm = rig.gm,
-						.loop = rig.loop,
-						.ops = &rig_ops,
-						.dev = &rig};
-	struct sk_virtio *virtios[SK_PCI_NR_SLOTS];
+	struct virtio_sink sinks[SK_PCI_NR_SLOTS];
 	struct sk_virtio_pci *vps[SK_PCI_NR_SLOTS];
 	struct sk_error err = {0};
 	unsigned nr = 0;
@@ -658,8 +650,8 @@ static void a_full_bus_is_one_sentence(void **state)
 	for (;; nr++) {
 		struct sk_virtio_pci_config c = {.pci = rig.pci, .name = "disk"};
 
-		assert_int_equal(sk_virtio_create(&virtios[nr], &config, NULL), 0);
-		c.virtio = virtios[nr];
+		virtio_sink_init(&sinks[nr], rig.gm, rig.loop);
+		c.virtio = sinks[nr].virtio;
 		ret = sk_virtio_pci_create(&vps[nr], &c, &err);
 		if (ret)
 			break;
@@ -667,10 +659,10 @@ static void a_full_bus_is_one_sentence(void **state)
 	assert_int_equal(ret, -ENOSPC);
 	assert_int_equal(nr, 30);
 	assert_non_null(strstr(err.message, "no slot for disk"));
-	sk_virtio_destroy(virtios[nr]);
+	virtio_sink_fini(&sinks[nr]);
 	while (nr--) {
 		sk_virtio_pci_destroy(vps[nr]);
-		sk_virtio_destroy(virtios[nr]);
+		virtio_sink_fini(&sinks[nr]);
 	}
 	sk_virtio_pci_destroy(NULL);
 }

@@ -5,8 +5,9 @@
 
 static int sink_start(void *dev)
 {
-	(void)dev;
-	return 0;
+	const struct virtio_sink *sink = dev;
+
+	return sink->refuses_start ? -EIO : 0;
 }
 
 static void sink_kick(void *dev, uint32_t index)
