@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <setjmp.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
