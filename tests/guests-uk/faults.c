@@ -49,38 +49,93 @@ static int refused(void)
 	return bad;
 }
 
-/* The same, past the kernel: straight to the shim. */
-static long pages(unsigned long va, unsigned long pa, unsigned long count, unsigned long flags)
+/* The same, past the kernel: straight to the shim (arch/x86_64/layout.h). */
+#define PAGE	    4096ul
+#define HUGE	    0x200000ul
+#define P_W_U	    7ul
+#define KEPT	    512ul
+#define FRAME	    0x1c00000ul /* RAM, and not the shim's */
+#define TABLES_LAST 0x1000000ul
+
+static long request(unsigned long number, unsigned long a, unsigned long b, unsigned long c,
+		    unsigned long d)
 {
-	register unsigned long r8 __asm__("r8") = flags;
-	unsigned long result = 0x736b6500 + 6;
+	register unsigned long r8 __asm__("r8") = d;
+	unsigned long result = 0x736b6500 + number;
 
 	__asm__ volatile("hlt"
-			 : "+a"(result), "+D"(va), "+S"(pa), "+d"(count), "+r"(r8)
+			 : "+a"(result), "+D"(a), "+S"(b), "+d"(c), "+r"(r8)
 			 :
 			 : "rcx", "r9", "r10", "r11", "memory");
 	return (long)result;
 }
 
+static long pages(unsigned long va, unsigned long pa, unsigned long flags)
+{
+	return request(6, va, pa, flags, 0);
+}
+
+static long entries(unsigned long at, unsigned long value, unsigned long count)
+{
+	return request(11, at, value, count, 0);
+}
+
+/* The last table that the shim lets entries be set in; *first is the first one. */
+static unsigned long find_tables(unsigned long *first)
+{
+	unsigned long last = 0;
+
+	*first = 0;
+	for (unsigned long pa = 0x100000; pa < TABLES_LAST; pa += PAGE) {
+		if (entries(pa + 511 * 8, FRAME | KEPT, 1))
+			continue;
+		last = pa;
+		*first = *first ? *first : pa;
+	}
+	return last;
+}
+
 static int shim(void)
 {
-	unsigned long text = (unsigned long)run_off & -4096ul,
-		      data = (unsigned long)&depth & -4096ul;
+	unsigned long text = (unsigned long)run_off & -HUGE, first, last = find_tables(&first);
 	int bad = 0;
 
-	bad |= pages(text, 0, 1, 4) != -EPERM;		       /* unmap code */
-	bad |= pages(text, 0, 1, 8 | 1) != -EPERM;	       /* make code writable */
-	bad |= pages(1ul << 46, 0x100000, 1, 1) != -EPERM;     /* map the image again, writable */
-	bad |= pages(1ul << 46, 0x101000, 1, 0) != -EPERM;     /* map the shim */
-	bad |= pages(1ul << 46, 0x8000, 1, 1) != -EPERM;       /* map the CPUs' start-up code */
-	bad |= pages(0x101000, 0x400000, 1, 1) != -EINVAL;     /* replace the shim's mapping */
-	bad |= pages(1ul << 46, 1ul << 45, 513, 1) != -EINVAL; /* too many */
-	bad |= pages(~0ul << 47, 0x400000, 1, 1) != -EINVAL;   /* the upper half */
-	bad |= pages((1ul << 46) + 1, 0x400000, 1, 1) != -EINVAL;    /* not aligned */
-	bad |= pages((1ul << 47) - 4096, 0x400000, 2, 1) != -EINVAL; /* over the end */
-	bad |= pages(data, 0, 1, 8 | 1) < 0;			     /* no change: allowed */
+	bad |= pages(text, 0, 4 | 2) != -EEXIST;	      /* unmap code */
+	bad |= pages(text, FRAME & -HUGE, 2 | 1) != -EEXIST;  /* replace code */
+	bad |= pages(text, 0, 8 | 2 | 1) != -EEXIST;	      /* make code writable */
+	bad |= pages(1ul << 46, 0, 2 | 1) != -EPERM;	      /* map the image again, writable */
+	bad |= pages(1ul << 46, 1ul << 45, 2 | 1) != -EPERM;  /* not memory */
+	bad |= pages(HUGE, 2 * HUGE, 2 | 1) != -EINVAL;	      /* replace the shim's mapping */
+	bad |= pages(~0ul << 47, 2 * HUGE, 2 | 1) != -EINVAL; /* the upper half */
+	bad |= pages((1ul << 46) + PAGE, 2 * HUGE, 2 | 1) != -EINVAL; /* not aligned */
+	bad |= !last || last - first > 64 * PAGE;
+	bad |= entries(first + 8, FRAME | P_W_U, 0) != -1; /* none, too many, over the end */
+	bad |= entries(first, FRAME | P_W_U, 513) != -1;
+	bad |= entries(last + 511 * 8, FRAME | P_W_U, 2) != -1;
+	bad |= entries(first - 8, FRAME | P_W_U, 2) != -1;
+	bad |= entries(-8ul, FRAME | P_W_U, 2) != -1;
+	bad |= entries(first + 4, FRAME | P_W_U, 1) != -1;	/* not aligned */
+	bad |= entries(first + 8, 0x100000 | P_W_U, 1) != -1;	/* the image */
+	bad |= entries(first + 8, 0x8000 | P_W_U, 1) != -1;	/* the CPUs' start-up code */
+	bad |= entries(first + 8, first | P_W_U, 1) != -1;	/* a page table */
+	bad |= entries(first + 8, 1ul << 45 | P_W_U, 1) != -1;	/* not memory */
+	bad |= entries(first + 8, ~0ul << 46 | P_W_U, 1) != -1; /* and not now, either */
 	puts(bad ? "FAILED" : "the shim refused");
 	return bad;
+}
+
+/* Ask the shim for a page without the bit against execution, and execute it. */
+static void execute_entry(void)
+{
+	char *area = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *start = (char *)(((unsigned long)area + HUGE - 1) & -HUGE);
+	unsigned long first;
+
+	mprotect(start, PAGE, PROT_READ | PROT_WRITE);
+	mprotect(start + 100 * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	*(volatile char *)start = 1; /* now there is a table, the last one made */
+	if (!entries(find_tables(&first) + 100 * 8, FRAME | P_W_U, 1) && !start[100 * PAGE])
+		((void (*)(void))(unsigned long)(start + 100 * PAGE))();
 }
 
 static int fail(const char *how)
@@ -100,6 +155,8 @@ static int fail(const char *how)
 		*code = (char)0xc3;
 		((void (*)(void))(unsigned long)code)();
 	}
+	if (!strcmp(how, "execute-entry"))
+		execute_entry();
 	if (!strcmp(how, "stack"))
 		run_off(NULL);
 	if (!strcmp(how, "thread-stack")) {

@@ -2,10 +2,13 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* The platform "virtual machine": the shim's requests, and the drivers behind them. */
 #include "vm.h"
+
+#include <errno.h>
 #include <skete/abi/debug.h>
 
 #include "../arch/x86_64/cpu.h"
 #include "../arch/x86_64/platform.h"
+#include "../arch/x86_64/tables.h"
 #include "../kernel/kernel.h"
 #include "../mm/mm.h"
 
@@ -16,14 +19,31 @@ static void halt(void)
 	request(REQ_HALT, 0, 0, 0, 0);
 }
 
-static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
-{
-	return request(REQ_PAGES, va, pa, count, flags);
-}
-
 static void flush(void)
 {
 	request(REQ_FLUSH, 0, 0, 0, 0);
+}
+
+static long directory(uint64_t va, uint64_t pa, uint64_t flags)
+{
+	long result = request(REQ_PAGES, va, pa, flags, 0);
+
+	if (flags & PAGES_FLUSH)
+		flush();
+	return result;
+}
+
+static long entries(uint64_t at, uint64_t value, uint64_t count, uint64_t is_flushed)
+{
+	/* The shim sets the bit against execution itself, and looks at the others. */
+	return request(REQ_ENTRIES, at, value & ~PTE_NX, count, is_flushed) ? -EPERM : 0;
+}
+
+static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
+{
+	static const struct table_ops ops = {directory, entries};
+
+	return tables_change(&ops, va, pa, count, flags);
 }
 
 static uint32_t has_port;

@@ -17,7 +17,8 @@
 #include "mm.h"
 #include "mm_internal.h"
 
-#define BREAK_ROOM (1ull << 36)
+#define BREAK_ROOM     (1ull << 36)
+#define PREFAULT_BYTES (64 * PAGE_SIZE)
 
 struct mm mm;
 
@@ -202,10 +203,20 @@ static long do_map(struct mm_call *c)
 
 static long do_unmap(struct mm_call *c)
 {
+	uint64_t end = c->start + c->bytes;
+	int has_file = 0;
+
 	if (reserve())
 		return -ENOMEM;
-	remove_areas(c->start, c->start + c->bytes);
-	leftovers_add(c->start, c->start + c->bytes);
+	for (uint32_t i = find(c->start); i < mm.count && mm.areas[i].start < end; i++)
+		has_file |= mm.areas[i].inode != NULL;
+	remove_areas(c->start, end);
+	if (!has_file) {
+		leftovers_add(c->start, end);
+		return 0;
+	}
+	pages_remove(c->start, end);
+	pages_flush();
 	return 0;
 }
 
@@ -351,6 +362,12 @@ long mm_map(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed)
 	return run(do_map, &c);
 }
 
+/* What little a file's area shows is likely wanted: that costs less at once than by a fault. */
+static long prefault(void *start)
+{
+	return mm_fault((uint64_t)start, 0);
+}
+
 long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct inode *inode,
 		 uint64_t index)
 {
@@ -360,12 +377,20 @@ long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct
 			    .fixed = fixed,
 			    .inode = inode,
 			    .index = index};
+	long start;
 
 	if (!bytes || hint % PAGE_SIZE)
 		return -EINVAL;
 	if (c.bytes < bytes || c.bytes > 1ull << 38)
 		return -ENOMEM;
-	return run(do_map, &c);
+	start = run(do_map, &c);
+	if (start > 0 && c.bytes <= PREFAULT_BYTES && prot & (PROT_READ | PROT_WRITE)) {
+		uint32_t before = mask();
+
+		(void)call_on_cpu_stack(prefault, (void *)start);
+		unmask(before);
+	}
+	return start;
 }
 
 static long do_unmap_file(struct mm_call *c)

@@ -17,6 +17,8 @@
 #include "../kernel/kernel.h"
 #include "mm_internal.h"
 
+#define AROUND 64 /* so many pages of a shared file are mapped by one fault */
+
 void files_mapped(const struct area *area)
 {
 	if (!area->inode->mappings++)
@@ -55,63 +57,106 @@ void files_release(void)
 	}
 }
 
-/* A copy of the file's page in a frame of its own, or zeroes where it has none. Not locked. */
-static uint64_t copy_page(struct inode *inode, uint64_t index)
-{
-	uint32_t before = spin_lock(&mm.lock);
-	uint64_t pa = frames_alloc(1);
-	const void *page;
+/* Pages that are filled in together. */
+struct window {
+	struct extent at;
+	uint64_t index; /* of the file's page at its start */
+	uint64_t pa[AROUND];
+};
 
-	spin_unlock(&mm.lock, before);
-	if (!pa)
-		return 0;
-	page = pages_find(&inode->pages, index);
-	if (page)
-		memcpy(direct_map(pa), page, PAGE_SIZE);
-	else
-		memset(direct_map(pa), 0, PAGE_SIZE);
-	return pa;
+/* Where in the area the file ends: behind it there are no pages. */
+static uint64_t file_end(const struct area *area)
+{
+	uint64_t pages = (area->inode->bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+	uint64_t end = area->start + (pages - area->index) * PAGE_SIZE;
+
+	return pages <= area->index ? area->start : end - 1 < area->end - 1 ? end : area->end;
 }
 
-static int is_still(uint64_t address, const struct area *was)
+/* The file's own pages, as far as it has them; that of the fault in any case. Not locked. */
+static int find_pages(struct window *w, struct inode *inode, uint64_t needed)
 {
-	const struct area *now = mm_area_of(address);
+	int result = -ENOMEM;
 
-	return now && now->start <= address && now->inode == was->inode && now->prot == was->prot &&
-	       now->index + (address - now->start) / PAGE_SIZE ==
-		       was->index + (address - was->start) / PAGE_SIZE;
+	for (uint32_t i = 0; i < w->at.count; i++) {
+		const void *page = w->index + i == needed ? pages_make(&inode->pages, needed, 1)
+							  : pages_find(&inode->pages, w->index + i);
+
+		w->pa[i] = page ? (uint64_t)page - boot.direct : 0;
+		if (w->index + i == needed && page)
+			result = 0;
+	}
+	return result;
+}
+
+/* Copies of the file's pages in frames of their own, or zeroes where it has none. Not locked. */
+static void copy_pages(const struct window *w, struct inode *inode)
+{
+	for (uint32_t i = 0; i < w->at.count; i++) {
+		const void *page = pages_find(&inode->pages, w->index + i);
+		void *copy = direct_map(w->pa[0] + i * PAGE_SIZE);
+
+		if (page)
+			memcpy(copy, page, PAGE_SIZE);
+		else
+			memset(copy, 0, PAGE_SIZE);
+	}
+}
+
+/* Does the window lie in an area that shows the same as before? */
+static int is_still(const struct window *w, const struct area *was)
+{
+	const struct area *now = mm_area_of(w->at.start);
+
+	return now && now->start <= w->at.start &&
+	       now->end >= w->at.start + w->at.count * PAGE_SIZE && now->inode == was->inode &&
+	       now->prot == was->prot &&
+	       now->index + (w->at.start - now->start) / PAGE_SIZE == w->index;
 }
 
 int files_fill(const struct area *area, uint64_t address, struct inode **held)
 {
 	struct area was = *area;
 	struct inode *inode = inode_get(was.inode);
-	uint64_t index = was.index + (address - was.start) / PAGE_SIZE;
+	uint64_t index = was.index + (address - was.start) / PAGE_SIZE, end = file_end(&was);
 	uint32_t cutting = __atomic_load_n(&inode->cutting, __ATOMIC_ACQUIRE);
-	int is_shared = !!(was.prot & AREA_SHARED), result = 0;
-	uint64_t pa = 0;
-	const void *page;
+	int is_shared = !!(was.prot & AREA_SHARED);
+	long result = 0;
+	struct window w;
 
 	*held = inode;
-	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
 	if (cutting & 1) {
 		cpu_relax(); /* the access is tried again */
-	} else if (index * PAGE_SIZE >= inode->bytes) {
-		result = -EFAULT;
-	} else if (is_shared) {
-		page = pages_make(&inode->pages, index, 1);
-		pa = page ? (uint64_t)page - boot.direct : 0;
+		return 0;
+	}
+	if (address >= end)
+		return -EFAULT;
+	if (is_shared) {
+		uint64_t first = address & -(AROUND * PAGE_SIZE), last = first + AROUND * PAGE_SIZE;
+
+		first = first > was.start ? first : was.start;
+		last = last < end ? last : end;
+		w.at = (struct extent){first, (uint32_t)((last - first) / PAGE_SIZE)};
 	} else {
-		pa = copy_page(inode, index);
+		w.at = pages_around(&was, address, end);
+		w.pa[0] = pages_frames(&w.at, address);
+		if (!w.pa[0])
+			return leftovers_drop() ? 0 : -ENOMEM;
 	}
-	if (!result && !pa && !(cutting & 1))
-		result = -ENOMEM;
+	w.index = was.index + (w.at.start - was.start) / PAGE_SIZE;
+	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	if (is_shared)
+		result = find_pages(&w, inode, index);
+	else
+		copy_pages(&w, inode);
 	spin_lock(&mm.lock);
-	if (pa && (!is_still(address, &was) ||
-		   __atomic_load_n(&inode->cutting, __ATOMIC_ACQUIRE) != cutting ||
-		   pages_insert(address & -PAGE_SIZE, pa, was.prot) < 0)) {
-		if (!is_shared)
-			frames_free(pa, 1);
-	}
-	return result;
+	if (!result &&
+	    (!is_still(&w, &was) || __atomic_load_n(&inode->cutting, __ATOMIC_ACQUIRE) != cutting))
+		result = -EAGAIN;
+	else if (!result)
+		result = is_shared ? pages_insert(w.at.start, w.pa, w.at.count, was.prot)
+				   : pages_map(&w.at, w.pa[0], was.prot);
+	if (!is_shared && result)
+		frames_free(w.pa[0], w.at.count);
+	return !result || result == -EAGAIN ? 0 : -ENOMEM;
 }

@@ -85,10 +85,16 @@ static uint64_t alloc_huge(void)
 	return 0;
 }
 
+/* As many low bits; at most 64. */
+static uint64_t bits(uint32_t pages)
+{
+	return ~0ull >> (64 - pages);
+}
+
 /* A free aligned run of `pages` in a word, or -1. */
 static int find_run(uint64_t used, uint32_t pages)
 {
-	uint64_t run = (1ull << pages) - 1;
+	uint64_t run = bits(pages);
 
 	if (pages == 1)
 		return ~used ? __builtin_ctzll(~used) : -1;
@@ -112,7 +118,7 @@ uint64_t frames_alloc(uint32_t pages)
 				low_hint++;
 			continue;
 		}
-		boot.frames[w] |= ((1ull << pages) - 1) << at;
+		boot.frames[w] |= bits(pages) << at;
 		frames_free_count -= pages;
 		return (w * 64 + (uint64_t)at) * PAGE_SIZE;
 	}
@@ -132,5 +138,5 @@ void frames_free(uint64_t pa, uint32_t pages)
 		memset(&boot.frames[f / 64], 0, 64);
 		return;
 	}
-	boot.frames[f / 64] &= ~(((1ull << pages) - 1) << (f & 63));
+	boot.frames[f / 64] &= ~(bits(pages) << (f & 63));
 }

@@ -33,7 +33,7 @@ struct area {
 
 /* frames.c: physical addresses; 0 when there is none left. Under the mm lock. */
 void frames_init(void);
-uint64_t frames_alloc(uint32_t pages); /* 1, 4, 16 (aligned to themselves) or 512 */
+uint64_t frames_alloc(uint32_t pages); /* 1, 4, 16, 64 (aligned to themselves) or 512 */
 void frames_free(uint64_t pa, uint32_t pages);
 void frames_add(uint64_t start, uint64_t end); /* were never free before */
 extern uint64_t frames_free_count, frames_total;

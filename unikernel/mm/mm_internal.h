@@ -30,8 +30,25 @@ void pages_remove(uint64_t start, uint64_t end);
 void pages_flush(void);
 /* Unmap pages whose frames belong to somebody else, and flush all TLBs. */
 void pages_forget(uint64_t start, uint64_t end);
-/* Map one page where nothing is. 0, or negative: there is something, or no table. */
-long pages_insert(uint64_t va, uint64_t pa, uint64_t prot);
+/*
+ * Map `count` pages within one table to these frames, 0: none, where nothing is: consecutive ones
+ * by one request. 0, or negative: no table.
+ */
+long pages_insert(uint64_t va, const uint64_t *pa, uint32_t count, uint64_t prot);
+/* Pages within one table. */
+struct extent {
+	uint64_t start;
+	uint32_t count;
+};
+/*
+ * What to fill at once around `va`: missing pages, at most 64, in the area and below `end`; fewer
+ * when memory is short.
+ */
+struct extent pages_around(const struct area *area, uint64_t va, uint64_t end);
+/* Consecutive frames for it, or, if there are none, one for the page of `va`. 0: no memory. */
+uint64_t pages_frames(struct extent *extent, uint64_t va);
+/* Map it. 0, -EAGAIN if not all of it is missing any more, or -ENOMEM: no table. */
+long pages_map(const struct extent *extent, uint64_t pa, uint64_t prot);
 
 /* files.c: an area of a file comes or goes. */
 void files_mapped(const struct area *area);

@@ -10,33 +10,21 @@
 #include "../arch/x86_64/cpu.h"
 #include "../arch/x86_64/platform.h"
 #include "../arch/x86_64/shim.h"
+#include "../arch/x86_64/tables.h"
 #include "../fs/inode.h"
 #include "../kernel/boot.h"
 #include "../kernel/kernel.h"
 #include "mm_internal.h"
 
-#define BATCH	    512
-#define PLENTY_HUGE 8192 /* 2 MiB pages only while this many frames stay free */
+#define BATCH	     512
+#define PLENTY_HUGE  8192 /* 2 MiB pages only while this many frames stay free */
+#define PLENTY_SMALL 4096 /* and 256 KiB at once */
 
 extern char __image_start[], __bss_end[];
 
 static uint64_t batch[BATCH]; /* frames to free after the flush; bit 0: 2 MiB */
 static uint32_t batch_count;
-
-/* The entry of `va` at level 1 (2 MiB), or 0 when there is no table for it. */
-static uint64_t entry_2m(uint64_t va)
-{
-	const uint64_t *table = direct_map(boot.root);
-
-	for (int l = 3; l > 1; l--) {
-		uint64_t entry = table[va >> (12 + 9 * l) & 511];
-
-		if (!(entry & PTE_P))
-			return 0;
-		table = direct_map(entry & PTE_ADDR);
-	}
-	return table[va >> 21 & 511];
-}
+static int must_flush; /* what was removed without PAGES_FLUSH is still in this CPU's TLB */
 
 static const uint64_t *table_of(uint64_t entry)
 {
@@ -47,7 +35,9 @@ void pages_flush(void)
 {
 	if (!batch_count)
 		return;
-	platform->flush();
+	if (must_flush)
+		platform->flush();
+	must_flush = 0;
 	platform->flush_others();
 	for (uint32_t i = 0; i < batch_count; i++)
 		frames_free(batch[i] & PTE_ADDR, batch[i] & 1 ? 512 : 1);
@@ -60,12 +50,11 @@ void pages_flush(void)
  */
 static int split(uint64_t va)
 {
-	uint64_t entry = entry_2m(va), pa = entry & PTE_ADDR & -HUGE_SIZE;
+	uint64_t entry = tables_entry(va), pa = entry & PTE_ADDR & -HUGE_SIZE;
 	uint64_t flags = entry & PTE_KEPT ? PAGES_NONE : entry & PTE_W ? PAGES_WRITE : 0;
 
 	va &= -HUGE_SIZE;
-	platform->pages(va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
-	platform->flush();
+	platform->pages(va, 0, 1, PAGES_UNMAP | PAGES_HUGE | PAGES_FLUSH);
 	platform->flush_others();
 	if (platform->pages(va, pa, 512, flags) >= 0)
 		return 0;
@@ -91,7 +80,7 @@ static void remove_small(uint64_t start, uint64_t end, const uint64_t *table)
 		batch[batch_count++] = entry & PTE_ADDR;
 	}
 	if (first)
-		platform->pages(first, 0, (last - first) / PAGE_SIZE, PAGES_UNMAP);
+		platform->pages(first, 0, (last - first) / PAGE_SIZE, PAGES_UNMAP | PAGES_FLUSH);
 }
 
 void pages_remove(uint64_t start, uint64_t end)
@@ -99,7 +88,7 @@ void pages_remove(uint64_t start, uint64_t end)
 	uint64_t next;
 
 	for (uint64_t va = start; va < end; va = next) {
-		uint64_t entry = entry_2m(va);
+		uint64_t entry = tables_entry(va);
 
 		next = (va + HUGE_SIZE) & -HUGE_SIZE;
 		if (next > end)
@@ -111,12 +100,13 @@ void pages_remove(uint64_t start, uint64_t end)
 				pages_flush();
 			batch[batch_count++] = (entry & PTE_ADDR & -HUGE_SIZE) | 1;
 			platform->pages(va, 0, 1, PAGES_UNMAP | PAGES_HUGE);
+			must_flush = 1;
 			continue;
 		}
 		if (entry & PTE_PS) {
 			if (split(va))
 				continue; /* without a table the frames stay in use */
-			entry = entry_2m(va);
+			entry = tables_entry(va);
 		}
 		remove_small(va, next, table_of(entry));
 	}
@@ -128,20 +118,18 @@ void pages_forget(uint64_t start, uint64_t end)
 	uint64_t next;
 
 	for (uint64_t va = start; va < end; va = next) {
-		uint64_t entry = entry_2m(va);
+		uint64_t entry = tables_entry(va);
 
 		next = (va + HUGE_SIZE) & -HUGE_SIZE;
 		if (next > end)
 			next = end;
 		if (!entry)
 			continue;
-		platform->pages(va, 0, (next - va) / PAGE_SIZE, PAGES_UNMAP);
+		platform->pages(va, 0, (next - va) / PAGE_SIZE, PAGES_UNMAP | PAGES_FLUSH);
 		any = 1;
 	}
-	if (!any)
-		return;
-	platform->flush();
-	platform->flush_others();
+	if (any)
+		platform->flush_others();
 }
 
 static uint64_t page_flags(uint64_t prot)
@@ -163,7 +151,7 @@ static int differs(uint64_t entry, uint64_t flags)
  * did. */
 static int protect_small(uint64_t start, uint64_t end, uint64_t flags)
 {
-	const uint64_t *table = table_of(entry_2m(start));
+	const uint64_t *table = table_of(tables_entry(start));
 	uint64_t first = 0, last = 0;
 
 	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
@@ -180,11 +168,11 @@ static int protect_small(uint64_t start, uint64_t end, uint64_t flags)
 
 long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 {
-	uint64_t flags = page_flags(prot) | PAGES_PROTECT, next;
+	uint64_t flags = page_flags(prot) | PAGES_PROTECT | PAGES_FLUSH, next;
 	int changed = 0;
 
 	for (uint64_t va = start; va < end; va = next) {
-		uint64_t entry = entry_2m(va);
+		uint64_t entry = tables_entry(va);
 
 		next = (va + HUGE_SIZE) & -HUGE_SIZE;
 		if (next > end)
@@ -200,90 +188,142 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 			return -ENOMEM;
 		changed |= protect_small(va, next, flags);
 	}
-	if (changed) {
-		platform->flush();
+	if (changed)
 		platform->flush_others();
-	}
 	return 0;
 }
 
-/* How many pages to fill at once around `va`: a power of four whose pages are all missing. */
-static uint32_t chunk(const struct area *area, uint64_t va, uint64_t entry)
+static int is_missing(uint64_t entry, uint64_t va)
 {
-	uint32_t pages = frames_free_count > frames_total / 2	? 16
-			 : frames_free_count > frames_total / 4 ? 4
-								: 1;
+	return !entry || (!(entry & PTE_PS) && !table_of(entry)[va >> 12 & 511]);
+}
 
-	if (area->prot & AREA_STACK && pages > 4)
-		pages = 4;
-	for (; pages > 1; pages /= 4) {
-		uint64_t start = va & -(pages * PAGE_SIZE), used = 0;
+static int all_missing(const struct extent *e)
+{
+	uint64_t entry = tables_entry(e->start), used = 0;
 
-		if (start < area->start || start + pages * PAGE_SIZE > area->end)
-			continue;
-		for (uint32_t i = 0; entry && i < pages; i++)
-			used |= table_of(entry)[(start >> 12 & 511) + i];
-		if (!used)
-			break;
-	}
-	return pages;
+	if (!entry || entry & PTE_PS)
+		return !entry;
+	for (uint32_t i = 0; i < e->count; i++)
+		used |= table_of(entry)[(e->start >> 12 & 511) + i];
+	return !used;
+}
+
+/* How many pages to fill at once: fewer when memory is short. */
+static uint64_t fill_bytes(const struct area *area)
+{
+	uint64_t free = frames_free_count;
+	uint64_t pages = free <= frames_total / 4   ? 1
+			 : free <= frames_total / 2 ? 4
+			 : free <= PLENTY_SMALL	    ? 16
+						    : 64;
+
+	return (area->prot & AREA_STACK && pages > 4 ? 4 : pages) * PAGE_SIZE;
+}
+
+struct extent pages_around(const struct area *area, uint64_t va, uint64_t end)
+{
+	uint64_t entry = tables_entry(va), bytes = fill_bytes(area);
+	uint64_t low = va & -PAGE_SIZE, high = low + PAGE_SIZE;
+	uint64_t first = va & -bytes, last = first + bytes;
+
+	first = first > area->start ? first : area->start;
+	last = last < end ? last : end;
+	while (low > first && is_missing(entry, low - PAGE_SIZE))
+		low -= PAGE_SIZE;
+	while (high < last && is_missing(entry, high))
+		high += PAGE_SIZE;
+	return (struct extent){low, (uint32_t)((high - low) / PAGE_SIZE)};
+}
+
+uint64_t pages_frames(struct extent *e, uint64_t va)
+{
+	uint32_t pages = e->count > 16 ? 64 : e->count > 4 ? 16 : e->count > 1 ? 4 : 1;
+	uint64_t pa = frames_alloc(pages);
+
+	if (pa && pages > e->count)
+		frames_free(pa + e->count * PAGE_SIZE, pages - e->count);
+	if (pa || pages == 1)
+		return pa;
+	*e = (struct extent){va & -PAGE_SIZE, 1};
+	return frames_alloc(1);
+}
+
+long pages_map(const struct extent *e, uint64_t pa, uint64_t prot)
+{
+	return all_missing(e) ? platform->pages(e->start, pa, e->count, page_flags(prot)) : -EAGAIN;
+}
+
+static long map_huge(uint64_t va, uint64_t pa, uint64_t prot)
+{
+	return tables_entry(va) ? -EAGAIN
+				: platform->pages(va, pa, 1, page_flags(prot) | PAGES_HUGE);
+}
+
+/* A 2 MiB page, when the area has room for it and memory is plentiful. */
+static uint64_t huge_frame(const struct area *area, uint64_t address)
+{
+	uint64_t huge = address & -HUGE_SIZE;
+
+	if (tables_entry(address) || huge < area->start || huge + HUGE_SIZE > area->end ||
+	    frames_free_count <= PLENTY_HUGE || area->prot & AREA_STACK)
+		return 0;
+	return frames_alloc(512);
 }
 
 /* Frames for the pages around `address`. Under the lock, but for the time of zeroing. */
 static int fill(const struct area *area, uint64_t address)
 {
-	uint64_t entry = entry_2m(address), huge = address & -HUGE_SIZE, pa, va, flags;
-	uint32_t pages = 512;
+	struct extent e = {address & -HUGE_SIZE, 512};
+	uint64_t prot = area->prot, pa = huge_frame(area, address);
 	long result;
 
-	pa = 0;
-	if (!entry && huge >= area->start && huge + HUGE_SIZE <= area->end &&
-	    frames_free_count > PLENTY_HUGE && !(area->prot & AREA_STACK))
-		pa = frames_alloc(512);
 	if (!pa) {
-		pages = chunk(area, address, entry);
-		while (!(pa = frames_alloc(pages)) && pages > 1)
-			pages /= 4;
+		e = pages_around(area, address, area->end);
+		pa = pages_frames(&e, address);
 	}
 	if (!pa)
 		return leftovers_drop() ? 0 : -ENOMEM; /* then the access is tried again */
-	va = address & -(pages * PAGE_SIZE);
-	flags = page_flags(area->prot) | (pages == 512 ? PAGES_HUGE : 0);
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
-	memset(direct_map(pa), 0, pages * PAGE_SIZE);
+	memset(direct_map(pa), 0, e.count * PAGE_SIZE);
 	spin_lock(&mm.lock);
 	/* While unlocked, the area may have changed, or another CPU filled it: then start over. */
 	area = mm_area_of(address);
-	entry = entry_2m(address);
-	result = -EAGAIN;
-	if (area && area->start <= va && area->end >= va + pages * PAGE_SIZE &&
-	    (page_flags(area->prot) | (pages == 512 ? PAGES_HUGE : 0)) == flags &&
-	    (pages == 512 ? !entry : !entry || !(entry & PTE_PS))) {
-		uint64_t used = 0;
-
-		for (uint32_t i = 0; entry && i < pages; i++)
-			used |= table_of(entry)[(va >> 12 & 511) + i];
-		if (!used)
-			result = platform->pages(va, pa, pages == 512 ? 1 : pages, flags);
-	}
-	if (result < 0)
-		frames_free(pa, pages);
-	return result == -ENOMEM || result == -EPERM ? -ENOMEM : 0;
+	if (!area || area->start > e.start || area->end < e.start + e.count * PAGE_SIZE ||
+	    area->prot != prot || area->inode)
+		result = -EAGAIN;
+	else if (e.count == 512)
+		result = map_huge(e.start, pa, prot);
+	else
+		result = pages_map(&e, pa, prot);
+	if (result)
+		frames_free(pa, e.count);
+	return !result || result == -EAGAIN ? 0 : -ENOMEM;
 }
 
-long pages_insert(uint64_t va, uint64_t pa, uint64_t prot)
+long pages_insert(uint64_t va, const uint64_t *pa, uint32_t count, uint64_t prot)
 {
-	uint64_t entry = entry_2m(va);
+	uint32_t n;
+	long result = 0;
 
-	if (entry && (entry & PTE_PS || table_of(entry)[va >> 12 & 511]))
-		return -EEXIST;
-	return platform->pages(va, pa, 1, page_flags(prot));
+	for (uint32_t i = 0; i < count && !result; i += n) {
+		uint64_t entry = tables_entry(va + i * PAGE_SIZE);
+
+		n = 1;
+		if (!pa[i] || (entry && (entry & PTE_PS || table_of(entry)[(va >> 12 & 511) + i])))
+			continue;
+		while (i + n < count && pa[i + n] == pa[i] + n * PAGE_SIZE &&
+		       (!entry || !table_of(entry)[(va >> 12 & 511) + i + n]))
+			n++;
+		result = platform->pages(va + i * PAGE_SIZE, pa[i], n, page_flags(prot));
+	}
+	return result;
 }
 
 /* Does the entry that maps `va` now allow the access? Then only this CPU's TLB was behind. */
 static int allowed(uint64_t va, uint64_t error)
 {
-	uint64_t entry = entry_2m(va);
+	uint64_t entry = tables_entry(va);
 
 	if (entry && !(entry & PTE_PS))
 		entry = table_of(entry)[va >> 12 & 511];

@@ -52,24 +52,26 @@
 /* Requests to the shim: `hlt` with REQ_BASE plus one of these in rax; arguments in rdi, rsi, rdx,
  * r8. */
 #define REQ_BASE	   0x736b6500
-#define REQ_HALT	   0  /* halt until an interrupt, unless one is pending */
-#define REQ_APIC_WRITE	   1  /* register (xAPIC offset), low half, high half */
-#define REQ_APIC_READ	   2  /* register */
-#define REQ_OUT		   3  /* port, value, size */
-#define REQ_IN		   4  /* port, size: 1 or 4 */
-#define REQ_OUTS	   5  /* port, buffer, bytes */
-#define REQ_PAGES	   6  /* virtual address, physical address, pages, flags */
-#define REQ_DEADLINE	   7  /* TSC deadline of the timer */
-#define REQ_CLOCK	   8  /* 1: KVM's clock of this CPU on, 0: its wall clock */
-#define REQ_FLUSH	   9  /* flush this CPU's TLB */
+#define REQ_HALT	   0 /* halt until an interrupt, unless one is pending */
+#define REQ_APIC_WRITE	   1 /* register (xAPIC offset), low half, high half */
+#define REQ_APIC_READ	   2 /* register */
+#define REQ_OUT		   3 /* port, value, size */
+#define REQ_IN		   4 /* port, size: 1 or 4 */
+#define REQ_OUTS	   5 /* port, buffer, bytes */
+#define REQ_PAGES	   6 /* virtual address, physical address, flags: a 2 MiB page or a table */
+#define REQ_DEADLINE	   7 /* TSC deadline of the timer */
+#define REQ_CLOCK	   8 /* 1: KVM's clock of this CPU on, 0: its wall clock */
+#define REQ_FLUSH	   9 /* flush this CPU's TLB */
 #define REQ_SEAL	   10 /* instruction pointer, stack pointer: to the final page tables */
-#define REQ_COUNT	   11
+#define REQ_ENTRIES	   11 /* physical address of an entry, its value, entries, whether to flush */
+#define REQ_COUNT	   11 /* of those in the table: the last one goes before */
 
 #define PAGES_WRITE	   1
 #define PAGES_HUGE	   2
 #define PAGES_UNMAP	   4
 #define PAGES_PROTECT	   8
 #define PAGES_NONE	   16 /* keep the frame, refuse every access */
+#define PAGES_FLUSH	   32 /* then flush this CPU's TLB */
 #define PAGES_MAX	   512
 
 /* struct cpu (cpu.h): the shim writes up to CPU_FAULT_MASK, ring 3 addresses all of it by GS. */
@@ -115,6 +117,9 @@
 #define SHIM_BOOT_KIND	   80
 #define SHIM_BOOT_INFO	   88
 #define SHIM_SEALED	   96
+#define SHIM_OWN_END	   128
+#define SHIM_LEAF_START	   136
+#define SHIM_LEAF_NEXT	   144
 
 #define BOOT_PVH	   1
 #define BOOT_LINUX	   2

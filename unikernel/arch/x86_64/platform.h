@@ -17,7 +17,11 @@ struct cpu;
 struct platform {
 	/* Wait for an interrupt, unless one is pending. Masked; on the idle thread. */
 	void (*halt)(void);
-	/* Change page tables: the contract of REQ_PAGES (shim.h). */
+	/*
+	 * Change page tables: map `count` pages at `va` to consecutive frames from `pa`, or with
+	 * PAGES_UNMAP or PAGES_PROTECT remove or change what is there. One page, if PAGES_HUGE.
+	 * 0, or a negative errno: -ENOMEM without memory for a table.
+	 */
 	long (*pages)(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags);
 	/* Forget what the TLB of this CPU, or of all others, knows of changed pages. Masked. */
 	void (*flush)(void);

@@ -26,6 +26,7 @@
 #include "pages_edit.h"
 #include "platform.h"
 #include "start.h"
+#include "tables.h"
 
 #define WRITE_MAX      65536
 #define INPUT_BYTES    4096
@@ -240,15 +241,17 @@ static long unmap(uint64_t va, uint64_t bytes)
 }
 
 /* Protect what is mapped in the range: each run of consecutive frames by one call. */
-static long protect(uint64_t va, uint64_t end, int level, uint64_t flags)
+static long protect(uint64_t va, uint64_t end, uint64_t flags)
 {
-	uint64_t step = level ? HUGE_SIZE : PAGE_SIZE, start = va, pa = 0;
+	uint64_t start = va, pa = 0;
 	long result = 0;
 
-	for (; va < end && !result; va += step) {
-		const uint64_t *entry = entry_of(boot.direct, va, level ? 21 : 12, 0);
-		uint64_t frame = entry && *entry ? *entry & PTE_ADDR : 0;
+	for (; va < end && !result; va += PAGE_SIZE) {
+		uint64_t entry = tables_entry(va), frame = 0;
 
+		if (entry)
+			frame = ((const uint64_t *)direct_map(entry & PTE_ADDR))[va >> 12 & 511] &
+				PTE_ADDR;
 		if (pa && frame != pa + (va - start)) {
 			result = map(start, pa, va - start, flags);
 			pa = 0;
@@ -261,21 +264,38 @@ static long protect(uint64_t va, uint64_t end, int level, uint64_t flags)
 	return pa && !result ? map(start, pa, end - start, flags) : result;
 }
 
+static long directory(uint64_t va, uint64_t pa, uint64_t flags)
+{
+	return pages_edit(boot.direct, va, pa, flags);
+}
+
+static long entries(uint64_t at, uint64_t value, uint64_t count, uint64_t is_flushed)
+{
+	uint64_t *entry = direct_map(at);
+
+	(void)is_flushed;
+	for (; count; count--, value += value ? PAGE_SIZE : 0)
+		*entry++ = value;
+	return 0;
+}
+
 static long pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags)
 {
+	static const struct table_ops ops = {directory, entries};
 	uint64_t bytes = count * (flags & PAGES_HUGE ? HUGE_SIZE : PAGE_SIZE);
-	long result = pages_edit(boot.direct, va, pa, count, flags);
+	long result = tables_change(&ops, va, pa, count, flags);
 
 	if (result < 0)
 		return result;
 	if (flags & PAGES_UNMAP)
-		result = unmap(va, bytes);
-	else if (flags & PAGES_PROTECT)
-		result = protect(va, va + bytes, !!(flags & PAGES_HUGE), flags);
-	else
-		result = map(va, pa, bytes, flags);
-	if (result < 0 && !(flags & (PAGES_UNMAP | PAGES_PROTECT)))
-		(void)pages_edit(boot.direct, va, 0, count, PAGES_UNMAP | (flags & PAGES_HUGE));
+		return unmap(va, bytes);
+	if (flags & PAGES_PROTECT && flags & PAGES_HUGE)
+		return map(va, tables_entry(va) & PTE_ADDR & -HUGE_SIZE, bytes, flags);
+	if (flags & PAGES_PROTECT)
+		return protect(va, va + bytes, flags);
+	result = map(va, pa, bytes, flags);
+	if (result < 0)
+		(void)tables_change(&ops, va, 0, count, PAGES_UNMAP | (flags & PAGES_HUGE));
 	return result;
 }
 
@@ -424,7 +444,5 @@ void process_start(struct sk_tender_info *from)
 	boot.root = shim.root;
 	map_direct(boot.ram[0].start, boot.ram[0].end);
 	close_frames();
-	shim.seal_start = IMAGE_BASE + boot.bias;
-	shim.seal_end = shim.ro_end + boot.bias;
 	kernel_main();
 }

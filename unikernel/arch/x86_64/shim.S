@@ -179,6 +179,9 @@ flush:	/* Another CPU took a mapping away; this happens whatever the soft mask s
 protection:	/* #GP: error rip cs rflags rsp ss */
 	testb $3, 16(%rsp)
 	jz broken
+	cld
+	cmp $(REQ_BASE + REQ_ENTRIES), %rax
+	je req_entries
 	sub $REQ_BASE, %rax
 	cmp $REQ_COUNT, %rax
 	jae 1f
@@ -273,8 +276,62 @@ req_outs:
 	iretq
 
 req_pages:
-	mov %r8, %rcx
 	call shim_pages
+	iretq
+
+	/*
+	 * Set entries, in as few instructions as possible: in tables of small pages that were made
+	 * since the seal, which never show what is sealed, to frames behind the shim's memory, never
+	 * executable. Value 0 clears them. Result -1: nothing was done.
+	 */
+req_entries:
+	add $8, %rsp
+	incq (%rsp)
+	lea -1(%rdx), %rcx
+	cmp $(PAGES_MAX - 1), %rcx
+	ja 9f
+	mov %edi, %edi			/* the tables lie below 4 GiB */
+	test $7, %dil
+	jnz 9f
+	cmp shim + SHIM_LEAF_START(%rip), %rdi
+	jb 9f
+	lea (%rdi, %rdx, 8), %rax
+	cmp shim + SHIM_LEAF_NEXT(%rip), %rax
+	ja 9f
+	test %rsi, %rsi
+	jz 3f
+	cmp shim + SHIM_OWN_END(%rip), %rsi
+	jb 9f
+	mov %rsi, %rax
+	shr $45, %rax
+	jnz 9f
+	and $-0xd99, %rsi		/* of the flags: P W U A D and the one for PTE_KEPT */
+	bts $63, %rsi
+	lea 15(%rdx), %ecx
+	shr $4, %ecx			/* rounds of 16, the first one shorter */
+	neg %edx
+	and $15, %edx
+	lea 1f(%rip), %rax
+	lea (%rax, %rdx, 8), %rdx
+	mov %rsi, %rax
+	jmp *%rdx
+1:	.rept 16			/* 8 bytes each */
+	stosq
+	add $4096, %rax
+	.endr
+	dec %ecx
+	jnz 1b
+2:	xor %eax, %eax
+	test %r8d, %r8d
+	jz 1f
+	mov %cr3, %rcx
+	mov %rcx, %cr3
+1:	iretq
+3:	mov %edx, %ecx
+	xor %eax, %eax
+	rep stosq
+	jmp 2b
+9:	mov $-1, %rax
 	iretq
 
 req_deadline:

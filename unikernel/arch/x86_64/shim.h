@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
  * What the shim keeps, and what the boot code writes into it before it asks for the seal. Until
- * then ring 3 can write everything; afterwards the shim's memory is not mapped in ring 3, and page
- * tables change only through REQ_PAGES.
+ * then ring 3 can write everything; afterwards the shim's memory is read-only in ring 3, and page
+ * tables change only through REQ_PAGES and, where there is a table for small pages already,
+ * REQ_ENTRIES.
  */
 #ifndef SKETE_UK_SHIM_H
 #define SKETE_UK_SHIM_H
@@ -18,6 +19,8 @@
 #define PTE_U	 4ull
 #define PTE_PWT	 8ull
 #define PTE_PCD	 16ull
+#define PTE_A	 32ull
+#define PTE_D	 64ull
 #define PTE_PS	 128ull
 #define PTE_KEPT 512ull /* not present, but the frame belongs to the page: PROT_NONE */
 #define PTE_NX	 (1ull << 63)
@@ -41,11 +44,21 @@ struct shim {
 	/* physical: the image's read-only part, and the shim's own memory with the page tables */
 	uint64_t ro_start, ro_end;
 	uint64_t own_start, own_end;
-	/* virtual: where the image's read-only part is mapped */
-	uint64_t seal_start, seal_end;
-	/* page tables: [table_next, own_end) is free; below table_zeroed it holds zeroes */
-	uint64_t table_next, table_zeroed;
+	/*
+	 * Page tables made since the seal: those of small pages lie in [leaf_start, leaf_next), all
+	 * others from upper_next to own_end. Between them is free; it holds zeroes below
+	 * leaf_zeroed and from upper_zeroed on.
+	 */
+	uint64_t leaf_start, leaf_next, leaf_zeroed;
+	uint64_t upper_next, upper_zeroed;
 };
+
+/* The entry of a page, never executable, for the flags of a platform's pages(). */
+static inline uint64_t page_entry(uint64_t pa, uint64_t flags)
+{
+	return pa | PTE_NX | (flags & PAGES_WRITE ? PTE_W : 0) |
+	       (flags & PAGES_NONE ? PTE_KEPT : PTE_P | PTE_U | PTE_A | PTE_D);
+}
 
 extern struct shim shim;
 extern uint64_t shim_syscall; /* ring 3's handler of `syscall` */
@@ -58,12 +71,16 @@ _Static_assert(offsetof(struct shim, x2apic) == SHIM_X2APIC, "layout");
 _Static_assert(offsetof(struct shim, next_cpu) == SHIM_NEXT_CPU, "layout");
 _Static_assert(offsetof(struct shim, boot_info) == SHIM_BOOT_INFO, "layout");
 _Static_assert(offsetof(struct shim, sealed) == SHIM_SEALED, "layout");
+_Static_assert(offsetof(struct shim, own_end) == SHIM_OWN_END, "layout");
+_Static_assert(offsetof(struct shim, leaf_start) == SHIM_LEAF_START, "layout");
+_Static_assert(offsetof(struct shim, leaf_next) == SHIM_LEAF_NEXT, "layout");
 
 /*
- * The handler of REQ_PAGES: map `count` pages at `va` to consecutive frames from `pa`, or change or
- * remove them. Returns 0, or a negative errno: -EINVAL for a bad range, -EPERM for a mapping that
- * would break W^X or the seal, -ENOMEM without a free table.
+ * The handler of REQ_PAGES. With PAGES_HUGE: map the 2 MiB page `va` to the frames from `pa`, or
+ * change or remove it. Without: make a table for small pages, if there is none. 0, or a negative
+ * errno: -EINVAL for a bad address, -EPERM for frames that would break W^X, -EEXIST if there are
+ * small pages, -ENOMEM without a free table.
  */
-long shim_pages(uint64_t va, uint64_t pa, uint64_t count, uint64_t flags);
+long shim_pages(uint64_t va, uint64_t pa, uint64_t flags);
 
 #endif

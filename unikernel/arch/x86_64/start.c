@@ -16,11 +16,12 @@
 #include "shim.h"
 #include "start.h"
 
-#define PVH_MAGIC    0x336ec578
-#define PAGE	     4096ull
-#define HUGE	     0x200000ull
-#define E820_RAM     1
-#define ZEROED_AHEAD 12
+#define PVH_MAGIC     0x336ec578
+#define PAGE	      4096ull
+#define HUGE	      0x200000ull
+#define E820_RAM      1
+#define LEAVES_ZEROED 8
+#define UPPERS_ZEROED 5
 
 struct boot boot;
 extern char __image_start[], __text_start[], __text_end[], __ro_end[], __bss_end[], __image_end[];
@@ -169,12 +170,12 @@ static void fill(uint64_t start, uint64_t end, uint64_t value)
 
 static uint64_t take_table(void)
 {
-	uint64_t table = shim.table_next;
+	uint64_t table = shim.leaf_next;
 
 	if (table >= shim.own_end)
 		give_up("skete: not enough memory for the first page tables\n");
-	shim.table_next += PAGE;
-	fill(table, shim.table_next, 0);
+	shim.leaf_next += PAGE;
+	fill(table, shim.leaf_next, 0);
 	return table;
 }
 
@@ -275,7 +276,7 @@ void place(void)
 	if (i == boot.ram_count)
 		give_up("skete: too little memory for the image\n");
 	check_initrd();
-	shim.table_next = image_end;
+	shim.leaf_next = image_end;
 	shim.root = take_table();
 }
 
@@ -283,10 +284,14 @@ void close_frames(void)
 {
 	/* Some tables for the shim to take, which is slower at clearing them; all others are taken.
 	 */
-	shim.table_zeroed = shim.table_next + ZEROED_AHEAD * PAGE;
-	if (shim.table_zeroed > shim.own_end)
-		shim.table_zeroed = shim.own_end;
-	fill(shim.table_next, shim.table_zeroed, 0);
+	shim.leaf_start = shim.leaf_next;
+	shim.leaf_zeroed = shim.leaf_start + LEAVES_ZEROED * PAGE;
+	shim.upper_next = shim.own_end;
+	shim.upper_zeroed = shim.own_end - UPPERS_ZEROED * PAGE;
+	if (shim.leaf_zeroed > shim.upper_zeroed)
+		shim.leaf_zeroed = shim.upper_zeroed = shim.own_end;
+	fill(shim.leaf_start, shim.leaf_zeroed, 0);
+	fill(shim.upper_zeroed, shim.own_end, 0);
 	fill(shim.own_end, boot.used_end, ~0ull);
 	boot.frames = (uint64_t *)(shim.own_end + boot.direct);
 }
@@ -363,8 +368,6 @@ void boot_start(void)
 	map_shim();
 	close_frames();
 	relocate(bias);
-	shim.seal_start = (uint64_t)__image_start + bias;
-	shim.seal_end = (uint64_t)__ro_end + bias;
 	shim.upcall = (uint64_t)upcall_entry + bias;
 	shim.fault = (uint64_t)fault_entry + bias;
 	shim_syscall = (uint64_t)syscall_entry + bias;
