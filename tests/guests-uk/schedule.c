@@ -281,6 +281,48 @@ static void moves(void)
 	check(1, "a busy thread moves to where it may run");
 }
 
+static void *sleep_often(void *arg)
+{
+	/* Ever earlier, so that each time the timer is set anew, which takes its while. */
+	struct timespec until = {.tv_sec = 1000000};
+
+	(void)arg;
+	for (int seen = go; !stop; seen = go) {
+		where = sched_getcpu();
+		for (volatile int delay = seen * 131 % 20000; delay > 0; delay--)
+			;
+		until.tv_sec--;
+		syscall(SYS_futex, &go, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, &until, NULL, 0);
+	}
+	return NULL;
+}
+
+/*
+ * A thread that is told to run elsewhere, and woken, just while it falls asleep, runs there,
+ * although somebody is always busy there.
+ */
+static void moves_asleep(void)
+{
+	pthread_t thread;
+
+	stop = 0;
+	where = -1;
+	stay_on(pthread_self(), 0);
+	thread = start(sleep_often, 0);
+	for (int i = 0; i < 1000; i++) {
+		int to = !(i & 1);
+
+		stay_on(thread, to);
+		for (go++, futex(FUTEX_WAKE, 1); where != to; sched_yield())
+			;
+	}
+	stop = 1;
+	go++;
+	futex(FUTEX_WAKE, 1);
+	pthread_join(thread, NULL);
+	check(1, "a thread that falls asleep moves to where it may run");
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -291,7 +333,7 @@ int main(int argc, char **argv)
 	arguments();
 	cpu_time();
 	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		moves();
+		moves(), moves_asleep();
 	stay_on(pthread_self(), 0);
 	in_order(1);
 	in_order(0);

@@ -267,6 +267,15 @@ static struct cpu *choose(const struct thread *thread)
 	return best;
 }
 
+/* See to it that this CPU looks at what it runs, and at its queue. */
+static void look_at(struct cpu *cpu)
+{
+	if (cpu == this_cpu())
+		set_pending(cpu, 1u << IRQ_RESCHEDULE);
+	else
+		platform->interrupt(cpu, IRQ_RESCHEDULE);
+}
+
 /* A thread of this level has joined this CPU's queue: see to it that the CPU notices. */
 static void notify(struct cpu *cpu, int32_t level)
 {
@@ -312,6 +321,7 @@ void sched_wake(struct thread *thread)
 	uint32_t before = mask();
 	struct cpu *last, *target = NULL;
 	int32_t thread_level = thread->level; /* it may be gone when it is needed */
+	uint32_t is_misplaced = 0;
 
 	for (;;) {
 		last = thread->cpu;
@@ -326,15 +336,20 @@ void sched_wake(struct thread *thread)
 		target = choose(thread);
 		thread->state = THREAD_RUNNABLE;
 		thread->cpu = target;
-		if (target == last)
+		if (target == last) {
 			enqueue(last, thread, 0);
+			is_misplaced = !may_run(thread, last);
+			last->misplaced |= is_misplaced;
+		}
 	} else {
 		thread->wake_pending = 1;
 	}
 	spin_unlock(&last->rq_lock, 1);
 	if (target && target != last)
 		target = enqueue_at(target, thread);
-	if (target)
+	if (is_misplaced)
+		look_at(last);
+	else if (target)
 		notify(target, thread_level);
 	unmask(before);
 }
@@ -395,6 +410,29 @@ static void kick_idle(void)
 		}
 }
 
+/*
+ * Threads that were woken while this CPU was leaving their stacks, and may run only elsewhere: now
+ * nobody uses the stacks any more.
+ */
+static void expel(struct cpu *cpu)
+{
+	struct thread *t;
+
+	do {
+		struct thread *before = NULL;
+
+		spin_lock(&cpu->rq_lock);
+		cpu->misplaced = 0;
+		for (t = cpu->rq_head; t && (may_run(t, cpu) || t->on_cpu); t = t->next)
+			before = t;
+		if (t)
+			unlink_after(cpu, before, t);
+		spin_unlock(&cpu->rq_lock, 1);
+		if (t)
+			sched_start(t);
+	} while (t);
+}
+
 /* What the interrupts since the last look ask for. Returns whether the running thread's time is up.
  */
 static int run_interrupts(struct cpu *cpu)
@@ -407,6 +445,8 @@ static int run_interrupts(struct cpu *cpu)
 		cpu->armed_ns = 0;
 		timer_expired();
 	}
+	if (cpu->misplaced)
+		expel(cpu);
 	if (cpu->tick_ns && now >= cpu->tick_ns) {
 		cpu->tick_ns = 0;
 		if (cpu->rq_len) {
@@ -506,10 +546,7 @@ static void reconsider(struct thread *thread)
 	if (!thread->on_cpu)
 		return;
 	cpu->preempt = 1;
-	if (cpu == this_cpu())
-		set_pending(cpu, 1u << IRQ_RESCHEDULE);
-	else
-		platform->interrupt(cpu, IRQ_RESCHEDULE);
+	look_at(cpu);
 }
 
 static uint64_t slice_of(int32_t nice)
@@ -554,7 +591,9 @@ void sched_set_affinity(struct thread *thread, uint64_t affinity)
 	 */
 	__atomic_store_n(&thread->affinity, affinity, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	waits = withdraw(thread);
+	/* Woken meanwhile, while a CPU is leaving its stack: wait until that has happened. */
+	while (!(waits = withdraw(thread)) && thread->queued && !may_run(thread, thread->cpu))
+		cpu_relax();
 	if (waits)
 		sched_start(thread);
 	else

@@ -72,7 +72,7 @@ struct cpu {
 	volatile uint64_t tick_ns; /* when to look whether a time slice is over; 0: nobody waits */
 	uint64_t tick_slice_ns;	   /* and the slice that this was meant for */
 	volatile uint32_t preempt; /* somebody waits who goes before the running thread */
-	uint32_t pad0;
+	volatile uint32_t misplaced; /* under rq_lock: somebody waits who may not run here */
 	volatile uint64_t since_ns, busy_ns; /* of the last switch; of all threads until then */
 	uint64_t armed_ns;		     /* what the hardware timer is set to; 0: not set */
 	uint32_t apic_id;
