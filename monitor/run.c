@@ -162,28 +162,53 @@ static void configure(struct run *run, struct sk_vm_config *config)
 		config->virtio_console = &run->hvc.config;
 }
 
+/* A word of the command line, behind others; with a blank in it it stands in double quotes. */
+static void put_word(FILE *file, const char *name, const char *value)
+{
+	const char *quote = (!*name && !*value) || strpbrk(value, " \t\n") ? "\"" : "";
+
+	fprintf(file, "%s%s%s%s%s", ftello(file) ? " " : "", quote, name, value, quote);
+}
+
+/* What only a unikernel is told; words of the user's own come later and win. */
+static void put_unikernel_words(FILE *file, const struct run *run)
+{
+	const struct cli_options *o = run->options;
+
+	if (!strchr(o->kernel, '"'))
+		put_word(file, "skete.name=", o->kernel);
+	/* Raw bytes of a terminal; as a process it reads one that edits lines itself. */
+	if (o->isolation != CLI_ISOLATION_PROCESS &&
+	    (terminal_is_interactive(&run->terminal) || o->serial.kind == CLI_SERIAL_PTY))
+		put_word(file, "skete.terminal", "");
+	if (o->gdb_port)
+		put_word(file, "skete.gdb", "");
+}
+
 /*
  * The guest program's arguments follow " -- " on the command line, where Linux passes them on to
- * init; one with a blank in it stands in double quotes, as Linux reads them. *@out is the caller's
- * to free, after an error, too.
+ * init. *@out is the caller's to free, after an error, too.
  */
-static int build_cmdline(const struct cli_options *o, bool is_watched, char **out,
-			 struct sk_error *err)
+static int build_cmdline(const struct run *run, char **out, struct sk_error *err)
 {
-	const bool has_words = o->cmdline || o->has_strace || o->has_stats || is_watched;
-	const char *separator = has_words ? " -- " : "-- ";
+	const struct cli_options *o = run->options;
 	size_t len;
 	FILE *file = open_memstream(out, &len);
 
 	if (!file)
 		return sk_error_set(err, -ENOMEM, "no memory for the command line");
-	fputs(o->cmdline ? o->cmdline : "", file);
-	fputs(o->has_strace ? " skete.strace" : "", file);
-	fputs(o->has_stats ? " skete.stats" : "", file);
-	fputs(is_watched ? " skete.gdb" : "", file);
+	if (run->is_unikernel)
+		put_unikernel_words(file, run);
+	if (o->cmdline && *o->cmdline)
+		fprintf(file, "%s%s", ftello(file) ? " " : "", o->cmdline);
+	if (o->has_strace)
+		put_word(file, "skete.strace", "");
+	if (o->has_stats)
+		put_word(file, "skete.stats", "");
+	if (o->arg.nr)
+		put_word(file, "--", "");
 	for (size_t i = 0; i < o->arg.nr; i++) {
 		const char *arg = o->arg.items[i];
-		const char *quote = !*arg || strpbrk(arg, " \t\n") ? "\"" : "";
 
 		if (strchr(arg, '"')) {
 			fclose(file);
@@ -193,7 +218,7 @@ static int build_cmdline(const struct cli_options *o, bool is_watched, char **ou
 				"command line cannot carry",
 				arg);
 		}
-		fprintf(file, "%s%s%s%s", i ? " " : separator, quote, arg, quote);
+		put_word(file, "", arg);
 	}
 	return fclose(file) ? sk_error_set(err, -ENOMEM, "no memory for the command line") : 0;
 }
@@ -418,8 +443,7 @@ static int run_with_pump(struct run *run)
 	status = uses_stdin(run) ? terminal_init(&run->terminal, STDIN_FILENO, &err) : 0;
 	if (status || open_signals(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
-	if (build_cmdline(run->options, run->is_unikernel && run->options->gdb_port, &run->cmdline,
-			  &err))
+	if (build_cmdline(run, &run->cmdline, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
 	if (open_hvc(run, &err))
 		return fail(run, CLI_EXIT_FAILED, &err);
@@ -441,8 +465,7 @@ static int run_with_pump(struct run *run)
 static int run_as_process(struct run *run)
 {
 	struct sk_error err;
-	int ret = build_cmdline(run->options, run->is_unikernel && run->options->gdb_port,
-				&run->cmdline, &err);
+	int ret = build_cmdline(run, &run->cmdline, &err);
 
 	if (!ret)
 		ret = process_run(run->options, run->cmdline, run->start_ns, &err);

@@ -7,6 +7,7 @@
 
 int main(int argc, char **argv)
 {
+	printf("called [%s]\n", argv[0]);
 	for (int i = 1; i < argc; i++)
 		printf("argument %d: [%s]\n", i, argv[i]);
 	printf("GREETING=%s\n", getenv("GREETING") ? getenv("GREETING") : "(unset)");

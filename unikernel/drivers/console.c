@@ -70,6 +70,7 @@ void console_write(const char *data, size_t bytes)
 	platform->console_write(data, bytes);
 }
 
+int console_is_terminal;
 static int at_end, ahead = -1; /* a byte that console_ready() has taken */
 
 static int next_byte(void)
@@ -97,11 +98,11 @@ long console_read(char *data, size_t bytes)
 		int c = next_byte();
 
 		if (c >= 0) {
-			if (c == END_OF_FILE) {
+			if (c == END_OF_FILE && console_is_terminal) {
 				at_end = n > 0;
 				break;
 			}
-			data[n++] = c == '\r' ? '\n' : (char)c;
+			data[n++] = c == '\r' && console_is_terminal ? '\n' : (char)c;
 			if (data[n - 1] == '\n')
 				break;
 			continue;

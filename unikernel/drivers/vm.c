@@ -51,8 +51,10 @@ static uint32_t has_port;
 static void console_start(void)
 {
 	has_port = (uint32_t)port_is_there();
-	if (!has_port)
+	if (!has_port) {
 		uart_init();
+		console_is_terminal = 1; /* as far as anybody knows; and it has no other end */
+	}
 }
 
 static void write_console(const char *data, size_t bytes)

@@ -27,7 +27,9 @@ _Noreturn void ap_main(struct cpu *cpu);
 
 /* drivers/console.c. Writes everything before it returns. */
 void console_write(const char *data, size_t bytes);
-/* Read at least one byte; blocks. 0 is the end of the input (Ctrl-D). -EINTR after a signal. */
+/* The input is a terminal's raw bytes: carriage returns end lines, Ctrl-D (4) the input. */
+extern int console_is_terminal;
+/* Read at least one byte; blocks. 0 is the end of the input. -EINTR after a signal. */
 long console_read(char *data, size_t bytes);
 /* Is there input, or its end? */
 int console_ready(void);

@@ -85,6 +85,8 @@ static void set_word(struct words *words, char *word)
 		platform->tell(SK_DEBUG_READY, NULL);
 	else if (kstrlen(word) == 11 && !memcmp(word, "skete.stats", 11))
 		tells_main = 1;
+	else if (kstrlen(word) == 14 && !memcmp(word, "skete.terminal", 14))
+		console_is_terminal = 1;
 	else if (kstrlen(word) > 11 && !memcmp(word, "skete.name=", 11))
 		words->argument[0] = word + 11;
 }
