@@ -142,7 +142,7 @@ check_user() {
 		guest_do 20 "ip -6 addr show dev eth0 scope site | grep fec0" && break
 		sleep 1
 	done
-	download "http://[fec0::2]:8080/file"
+	download "http://[fec0::2]:8080/part" "$part_sum"
 	verdict "$transport, user mode: IPv6"
 	serve
 	fetch http://127.0.0.1:8000/f
@@ -250,7 +250,7 @@ on_tap() {
 	verdict "$title: DHCP, ping, jumbo frames, $mib MiB"
 	sleep 2
 	guest_must 60 "ping6 -c 3 fd09::1"
-	download "http://[fd09::1]:8080/file"
+	download "http://[fd09::1]:8080/part" "$part_sum"
 	serve
 	fetch "http://[fd09::2]/f"
 	verdict "$title: IPv6, a server in the guest"
