@@ -7,8 +7,9 @@
  * PVH; the command line is "ROUNDS SEED" in decimal digits. It prints a dot for every 64 rounds of
  * a device and ends with status 0, or 100 + the id of a device that did not answer properly.
  *
- * The image is at 6 MiB: a balloon that is inflated with garbage takes pages of the guest, and
- * small numbers are in the rings everywhere.
+ * A balloon that is inflated with garbage takes pages of the guest, and must not get at this image:
+ * its page numbers are larger than the small numbers that are in the rings everywhere, such as the
+ * lengths of chains (guest.ld).
  *
  * A new device needs nothing here to be attacked, and an entry in ask_properly() to be asked.
  */
@@ -20,7 +21,7 @@
 #define SLOT_STRIDE 0x1000u
 #define MAX_SLOTS   32u
 #define MAX_QUEUES  6u /* of a device; the rest stays disabled */
-#define RAM_END	    0x800000u
+#define RAM_END	    0x2400000u
 #define QUEUE_BASE  0x200000u /* descriptors, driver area, device area: a page each */
 #define QUEUE_BYTES 0x4000u
 #define DATA_BASE   0x300000u

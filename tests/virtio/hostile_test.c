@@ -20,7 +20,8 @@
 #define DEFAULT_ROUNDS "256"
 #define WAIT_MS	       600000
 #define DISK_BYTES     (1024 * 1024)
-#define MAX_GROWTH     (12 * SK_MIB) /* more than all of the guest's memory */
+#define MEMORY_BYTES   (36 * SK_MIB)
+#define MAX_GROWTH     (12 * SK_MIB) /* more than what the guest uses of its memory */
 #define DOTS_TO_WARM   1 /* after so many everything has been touched that ever will be */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -124,7 +125,7 @@ static void configure(struct sk_vm_config *config, const struct outside *o,
 {
 	sk_vm_config_init(config, sizeof(*config));
 	config->kernel_path = guest;
-	config->memory_bytes = 8 * SK_MIB;
+	config->memory_bytes = MEMORY_BYTES;
 	config->transport = transport;
 	config->rng = &o->rng;
 	config->virtio_console = &o->console;
