@@ -123,7 +123,7 @@ static void grow(struct epoll *epoll)
 	uint32_t count = old_count ? old_count * 2 : BUCKETS_FIRST;
 	struct epoll_item **old = epoll->buckets, *item;
 
-	epoll->buckets = heap_alloc(count * sizeof(*old));
+	epoll->buckets = kheap_alloc(count * sizeof(*old));
 	if (!epoll->buckets) {
 		epoll->buckets = old;
 		return;
@@ -137,7 +137,7 @@ static void grow(struct epoll *epoll)
 			item->hash_next = *at;
 			*at = item;
 		}
-	heap_free(old, old_count * sizeof(*old));
+	kheap_free(old, old_count * sizeof(*old));
 }
 
 /* How deep instances are nested below a file; more than NESTED_MAX also if it leads back to `self`.
@@ -195,7 +195,7 @@ static long add(struct epoll *epoll, int fd, struct file *file, const struct epo
 		return -EEXIST;
 	if (epoll->count >= epoll->bucket_count && epoll->bucket_count < BUCKETS_MAX)
 		grow(epoll);
-	item = epoll->bucket_count ? heap_alloc(sizeof(*item)) : NULL;
+	item = epoll->bucket_count ? kheap_alloc(sizeof(*item)) : NULL;
 	if (!item)
 		return -ENOMEM;
 	item->epoll = epoll;
@@ -250,7 +250,7 @@ static void drop(struct epoll_item *item)
 	*item->watch_prev_next = item->watch_next;
 	if (item->watch_next)
 		item->watch_next->watch_prev_next = item->watch_prev_next;
-	heap_free(item, sizeof(*item));
+	kheap_free(item, sizeof(*item));
 }
 
 static long modify(struct epoll_item *item, const struct epoll_event *event)
@@ -434,8 +434,8 @@ static void epoll_release(struct file *file)
 			drop(epoll->buckets[i]);
 	mutex_unlock(&epoll->mutex);
 	mutex_unlock(&structure);
-	heap_free(epoll->buckets, epoll->bucket_count * sizeof(*epoll->buckets));
-	heap_free(epoll, sizeof(*epoll));
+	kheap_free(epoll->buckets, epoll->bucket_count * sizeof(*epoll->buckets));
+	kheap_free(epoll, sizeof(*epoll));
 }
 
 static const struct file_ops epoll_ops = {
@@ -446,11 +446,11 @@ static const struct file_ops epoll_ops = {
 
 struct file *epoll_create_file(void)
 {
-	struct epoll *epoll = heap_alloc(sizeof(*epoll));
+	struct epoll *epoll = kheap_alloc(sizeof(*epoll));
 	struct file *file = epoll ? file_create(&epoll_ops, epoll, 2 /* O_RDWR */) : NULL;
 
 	if (!file) {
-		heap_free(epoll, sizeof(*epoll));
+		kheap_free(epoll, sizeof(*epoll));
 		return NULL;
 	}
 	epoll->ready_end = &epoll->ready;

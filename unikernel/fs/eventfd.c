@@ -77,7 +77,7 @@ static uint32_t eventfd_poll(struct file *file, struct poller *poller)
 
 static void eventfd_release(struct file *file)
 {
-	heap_free(file->object, sizeof(struct eventfd));
+	kheap_free(file->object, sizeof(struct eventfd));
 }
 
 static const struct file_ops eventfd_ops = {
@@ -90,11 +90,11 @@ static const struct file_ops eventfd_ops = {
 
 struct file *eventfd_create(uint32_t count, uint32_t flags)
 {
-	struct eventfd *e = heap_alloc(sizeof(*e));
+	struct eventfd *e = kheap_alloc(sizeof(*e));
 	struct file *file = e ? file_create(&eventfd_ops, e, O_RDWR | (flags & O_NONBLOCK)) : NULL;
 
 	if (!file) {
-		heap_free(e, sizeof(*e));
+		kheap_free(e, sizeof(*e));
 		return NULL;
 	}
 	e->count = count;

@@ -55,7 +55,7 @@ static uintptr_t *make_slot(uint32_t fd)
 	uintptr_t **page = &table.pages[fd / PER_PAGE];
 
 	if (!*page)
-		*page = heap_page(1);
+		*page = kheap_page(1);
 	return *page ? &(*page)[fd % PER_PAGE] : NULL;
 }
 

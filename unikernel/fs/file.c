@@ -14,7 +14,7 @@
 
 struct file *file_create(const struct file_ops *ops, void *object, uint32_t flags)
 {
-	struct file *file = heap_alloc(sizeof(*file));
+	struct file *file = kheap_alloc(sizeof(*file));
 
 	if (!file)
 		return NULL;
@@ -55,7 +55,7 @@ void file_put(struct file *file)
 		entry_put(file->entry);
 	if (file->inode)
 		inode_put(file->inode);
-	heap_free(file, sizeof(*file));
+	kheap_free(file, sizeof(*file));
 }
 
 uint32_t file_poll(struct file *file, struct poller *poller)

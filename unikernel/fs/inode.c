@@ -18,7 +18,7 @@
 struct inode *inode_create(uint32_t mode, const struct inode_ops *ops)
 {
 	static uint64_t last_number;
-	struct inode *inode = heap_alloc(sizeof(*inode));
+	struct inode *inode = kheap_alloc(sizeof(*inode));
 
 	if (!inode)
 		return NULL;
@@ -47,11 +47,11 @@ void inode_put(struct inode *inode)
 	if (!inode->ops && S_ISREG(inode->mode))
 		pages_drop(&inode->pages, 0, PAGES_INDEX_MAX);
 	else if (!inode->ops && S_ISDIR(inode->mode))
-		heap_free(inode->directory.buckets,
-			  inode->directory.bucket_count * sizeof(struct entry *));
+		kheap_free(inode->directory.buckets,
+			   inode->directory.bucket_count * sizeof(struct entry *));
 	else if (!inode->ops && S_ISLNK(inode->mode))
-		heap_free(inode->target, inode->bytes + 1);
-	heap_free(inode, sizeof(*inode));
+		kheap_free(inode->target, inode->bytes + 1);
+	kheap_free(inode, sizeof(*inode));
 }
 
 void inode_touch_modified(struct inode *inode)

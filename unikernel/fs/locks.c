@@ -70,7 +70,7 @@ static int cut(struct inode *inode, const struct file_lock *range, struct file_l
 			at = &l->next;
 		} else {
 			*at = l->next;
-			heap_free(l, sizeof(*l));
+			kheap_free(l, sizeof(*l));
 		}
 	}
 	return 0;
@@ -92,19 +92,19 @@ static void join(struct inode *inode, struct file_lock *lock)
 		if (l->end > lock->end)
 			lock->end = l->end;
 		*at = l->next;
-		heap_free(l, sizeof(*l));
+		kheap_free(l, sizeof(*l));
 		at = &inode->locks;
 	}
 }
 
 static long set(struct inode *inode, const struct file_lock *want, int waits)
 {
-	struct file_lock *lock = heap_alloc(sizeof(*lock)), *spare = heap_alloc(sizeof(*spare));
+	struct file_lock *lock = kheap_alloc(sizeof(*lock)), *spare = kheap_alloc(sizeof(*spare));
 	long result = 0;
 
 	if (!lock || !spare) {
-		heap_free(lock, sizeof(*lock));
-		heap_free(spare, sizeof(*spare));
+		kheap_free(lock, sizeof(*lock));
+		kheap_free(spare, sizeof(*spare));
 		return -ENOLCK;
 	}
 	mutex_lock(&mutex);
@@ -122,8 +122,8 @@ static long set(struct inode *inode, const struct file_lock *want, int waits)
 		wait_wake(&inode->lock_waiters, 0);
 	}
 	mutex_unlock(&mutex);
-	heap_free(lock, sizeof(*lock));
-	heap_free(spare, sizeof(*spare));
+	kheap_free(lock, sizeof(*lock));
+	kheap_free(spare, sizeof(*spare));
 	return result;
 }
 
@@ -218,7 +218,7 @@ static void drop(struct inode *inode, const void *owner)
 			continue;
 		}
 		*at = l->next;
-		heap_free(l, sizeof(*l));
+		kheap_free(l, sizeof(*l));
 	}
 	wait_wake(&inode->lock_waiters, 0);
 	mutex_unlock(&mutex);

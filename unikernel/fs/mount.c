@@ -82,14 +82,14 @@ static long make_file(const char *path, const struct cpio_entry *e)
 
 static long make_link(const char *path, const struct cpio_entry *e)
 {
-	char *target = heap_alloc((size_t)e->data_bytes + 1);
+	char *target = kheap_alloc((size_t)e->data_bytes + 1);
 	long result;
 
 	if (!target)
 		return -ENOMEM;
 	memcpy(target, e->data, e->data_bytes);
 	result = names_make_symlink(target, AT_FDCWD, path);
-	heap_free(target, (size_t)e->data_bytes + 1);
+	kheap_free(target, (size_t)e->data_bytes + 1);
 	return result;
 }
 
@@ -134,7 +134,7 @@ static long unpack_entry(char *path, const struct cpio_entry *e)
 
 static void unpack(void)
 {
-	char *path = heap_page(0);
+	char *path = kheap_page(0);
 	struct cpio_entry e;
 	struct cpio cpio;
 	long result = path ? initrd_open(&cpio) : -ENOMEM;
@@ -157,7 +157,7 @@ static void unpack(void)
 			result == -EINVAL			 ? "the archive is damaged"
 			: result == -ENOMEM || result == -ENOSPC ? "too little memory"
 								 : "a name in it cannot be made");
-	heap_page_free(path);
+	kheap_page_free(path);
 	initrd_close(&cpio);
 }
 

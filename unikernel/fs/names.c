@@ -135,7 +135,7 @@ long names_make_symlink(const char *target, int directory, const char *path)
 	inode = inode_create(S_IFLNK | 0777, NULL);
 	if (inode) {
 		inode->bytes = bytes;
-		inode->target = heap_alloc(bytes + 1);
+		inode->target = kheap_alloc(bytes + 1);
 		if (!inode->target) {
 			inode->mode = S_IFIFO;
 			inode_put(inode);
@@ -264,7 +264,7 @@ static long check_rename(const struct walk *from, const struct walk *to, int fla
 
 static char *copy_name(const char *name, uint32_t bytes)
 {
-	char *copy = heap_alloc(bytes + 1);
+	char *copy = kheap_alloc(bytes + 1);
 
 	return copy ? memcpy(copy, name, bytes) : NULL;
 }
@@ -276,8 +276,8 @@ static long do_rename(struct walk *from, struct walk *to, int flags, struct entr
 	char *there = copy_name(to->name, there_bytes), *back = copy_name(from->name, back_bytes);
 
 	if (!there || !back || entry_reserve(to->parent)) {
-		heap_free(there, there_bytes + 1);
-		heap_free(back, back_bytes + 1);
+		kheap_free(there, there_bytes + 1);
+		kheap_free(back, back_bytes + 1);
 		return -ENOMEM;
 	}
 	entry_unlink(from->entry);
@@ -292,8 +292,8 @@ static long do_rename(struct walk *from, struct walk *to, int flags, struct entr
 	there = entry_move(from->entry, to->parent, there, &there_bytes);
 	entry_link(from->entry);
 	inode_touch_changed(from->entry->inode);
-	heap_free(there, there_bytes + 1);
-	heap_free(back, back_bytes + 1);
+	kheap_free(there, there_bytes + 1);
+	kheap_free(back, back_bytes + 1);
 	return 0;
 }
 

@@ -35,7 +35,7 @@ static int rise(struct pages *pages, uint64_t index)
 {
 	while (index >= capacity(pages->height)) {
 		if (pages->root) {
-			void **node = heap_page(1);
+			void **node = kheap_page(1);
 
 			if (!node)
 				return 0;
@@ -56,14 +56,14 @@ void *pages_make(struct pages *pages, uint64_t index, int is_zeroed)
 		goto out;
 	for (uint32_t h = pages->height; h > 0; h--) {
 		if (!*at)
-			*at = heap_page(1);
+			*at = kheap_page(1);
 		if (!*at)
 			goto out;
 		at = &((void **)*at)[index >> BITS * (h - 1) & (FANOUT - 1)];
 	}
 	page = *at;
 	if (!page) {
-		page = heap_page_for_data(is_zeroed);
+		page = kheap_page_for_data(is_zeroed);
 		*at = page;
 		pages->count += page != NULL;
 	}
@@ -116,7 +116,7 @@ static int drop_below(struct pages *pages, void **at, uint32_t height, uint64_t 
 	else
 		pages->count--;
 	if (is_empty) {
-		heap_page_free(*at);
+		kheap_page_free(*at);
 		*at = NULL;
 	}
 	return is_empty;

@@ -63,7 +63,7 @@ static char **page_for(struct pipe *pipe, uint64_t at)
 		pipe->spare = NULL;
 	}
 	if (!*page)
-		*page = heap_page(0);
+		*page = kheap_page(0);
 	return page;
 }
 
@@ -73,7 +73,7 @@ static void empty_page(struct pipe *pipe, uint64_t at)
 	char **page = &pipe->pages[at / PAGE_SIZE % PAGES];
 
 	if (pipe->spare)
-		heap_page_free(*page);
+		kheap_page_free(*page);
 	else
 		pipe->spare = *page;
 	*page = NULL;
@@ -225,9 +225,9 @@ static void pipe_stat(struct file *file, struct stat *st)
 static void destroy(struct pipe *pipe)
 {
 	for (int i = 0; i < PAGES; i++)
-		heap_page_free(pipe->pages[i]);
-	heap_page_free(pipe->spare);
-	heap_free(pipe, sizeof(*pipe));
+		kheap_page_free(pipe->pages[i]);
+	kheap_page_free(pipe->spare);
+	kheap_free(pipe, sizeof(*pipe));
 }
 
 static void pipe_release(struct file *file)
@@ -283,7 +283,7 @@ long pipe_create(uint32_t flags, struct file **reader, struct file **writer)
 
 	if (flags & ~(uint32_t)(O_NONBLOCK | O_CLOEXEC))
 		return -EINVAL;
-	pipe = heap_alloc(sizeof(*pipe));
+	pipe = kheap_alloc(sizeof(*pipe));
 	*reader = file_create(&pipe_ops, NULL, O_RDONLY | (flags & O_NONBLOCK));
 	*writer = file_create(&pipe_ops, NULL, O_WRONLY | (flags & O_NONBLOCK));
 	if (!pipe || !*reader || !*writer) {
@@ -291,7 +291,7 @@ long pipe_create(uint32_t flags, struct file **reader, struct file **writer)
 			file_put(*reader);
 		if (*writer)
 			file_put(*writer);
-		heap_free(pipe, sizeof(*pipe));
+		kheap_free(pipe, sizeof(*pipe));
 		return -ENFILE;
 	}
 	attach(pipe, *reader);
@@ -327,7 +327,7 @@ long pipe_open_named(struct file *file)
 	pipe = inode->pipe;
 	if (access == O_WRONLY && file->flags & O_NONBLOCK && (!pipe || !pipe->readers))
 		result = -ENXIO;
-	else if (!pipe && !(pipe = heap_alloc(sizeof(*pipe))))
+	else if (!pipe && !(pipe = kheap_alloc(sizeof(*pipe))))
 		result = -ENOMEM;
 	if (!result) {
 		inode->pipe = pipe;

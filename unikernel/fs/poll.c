@@ -64,9 +64,9 @@ static long prepare(struct poll *p)
 			p->few[i].hooked = 0;
 		return 0;
 	}
-	p->chunks = heap_alloc(chunks * sizeof(*p->chunks));
+	p->chunks = kheap_alloc(chunks * sizeof(*p->chunks));
 	for (uint64_t i = 0; p->chunks && i < chunks; i++) {
-		p->chunks[i] = heap_alloc(CHUNK * sizeof(struct watch));
+		p->chunks[i] = kheap_alloc(CHUNK * sizeof(struct watch));
 		if (!p->chunks[i])
 			return -ENOMEM;
 	}
@@ -87,8 +87,8 @@ static void finish(struct poll *p)
 		file_put(w->file);
 	}
 	for (uint64_t i = 0; p->chunks && i < chunks; i++)
-		heap_free(p->chunks[i], CHUNK * sizeof(struct watch));
-	heap_free(p->chunks, chunks * sizeof(*p->chunks));
+		kheap_free(p->chunks[i], CHUNK * sizeof(struct watch));
+	kheap_free(p->chunks, chunks * sizeof(*p->chunks));
 }
 
 /* Ask all files; the first time also hook them, until one is found ready. */
@@ -184,7 +184,7 @@ long poll_select(int count, uint64_t *in, uint64_t *out, uint64_t *except, uint6
 	for (int fd = 0; fd < count; fd++)
 		total += (uint64_t)(is_in(in, fd) || is_in(out, fd) || is_in(except, fd));
 	if (total > 8)
-		fds = heap_alloc(total * sizeof(*fds));
+		fds = kheap_alloc(total * sizeof(*fds));
 	if (!fds)
 		return -ENOMEM;
 	for (int fd = 0; fd < count && used < total; fd++) {
@@ -201,6 +201,6 @@ long poll_select(int count, uint64_t *in, uint64_t *out, uint64_t *except, uint6
 	if (result >= 0)
 		result = answers(fds, used, in, out, except);
 	if (fds != few)
-		heap_free(fds, total * sizeof(*fds));
+		kheap_free(fds, total * sizeof(*fds));
 	return result;
 }

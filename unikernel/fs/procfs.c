@@ -223,7 +223,7 @@ static long proc_open(struct inode *inode, struct file *file)
 	}
 	if ((file->flags & O_ACCMODE) != O_RDONLY)
 		return -EACCES;
-	text = heap_alloc(sizeof(*text));
+	text = kheap_alloc(sizeof(*text));
 	if (!text)
 		return -ENOMEM;
 	proc_files[index_of(inode)].write(text);

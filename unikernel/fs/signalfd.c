@@ -88,7 +88,7 @@ static uint32_t signalfd_poll(struct file *file, struct poller *poller)
 
 static void signalfd_release(struct file *file)
 {
-	heap_free(file->object, sizeof(struct signalfd));
+	kheap_free(file->object, sizeof(struct signalfd));
 }
 
 static const struct file_ops signalfd_ops = {
@@ -100,11 +100,11 @@ static const struct file_ops signalfd_ops = {
 
 struct file *signalfd_create(uint64_t set, uint32_t flags)
 {
-	struct signalfd *s = heap_alloc(sizeof(*s));
+	struct signalfd *s = kheap_alloc(sizeof(*s));
 	struct file *file = s ? file_create(&signalfd_ops, s, O_RDWR | (flags & O_NONBLOCK)) : NULL;
 
 	if (!file) {
-		heap_free(s, sizeof(*s));
+		kheap_free(s, sizeof(*s));
 		return NULL;
 	}
 	s->set = set & ~SIGNAL_UNBLOCKABLE;

@@ -18,12 +18,12 @@ static int grow(struct text *text, size_t bytes)
 		room *= 4;
 	if (room == text->room)
 		return 1;
-	data = room <= TEXT_BYTES_MAX ? heap_alloc(room) : NULL;
+	data = room <= TEXT_BYTES_MAX ? kheap_alloc(room) : NULL;
 	if (!data)
 		return 0;
 	if (text->data)
 		memcpy(data, text->data, text->bytes);
-	heap_free(text->data, text->room);
+	kheap_free(text->data, text->room);
 	text->data = data;
 	text->room = room;
 	return 1;
@@ -118,7 +118,7 @@ void text_print(struct text *text, const char *format, ...)
 
 void text_free(struct text *text)
 {
-	heap_free(text->data, text->room);
+	kheap_free(text->data, text->room);
 }
 
 static long text_read(struct file *file, struct iov *iov, int64_t *position)
@@ -139,7 +139,7 @@ static void text_release(struct file *file)
 
 	if (text)
 		text_free(text);
-	heap_free(text, sizeof(*text));
+	kheap_free(text, sizeof(*text));
 }
 
 const struct file_ops text_ops = {

@@ -64,7 +64,7 @@ static void timerfd_release(struct file *file)
 	struct timerfd *t = file->object;
 
 	alarm_set(&t->alarm, 0, 0);
-	heap_free(t, sizeof(*t));
+	kheap_free(t, sizeof(*t));
 }
 
 static const struct file_ops timerfd_ops = {
@@ -76,11 +76,11 @@ static const struct file_ops timerfd_ops = {
 
 struct file *timerfd_create_file(int clock, uint32_t flags)
 {
-	struct timerfd *t = heap_alloc(sizeof(*t));
+	struct timerfd *t = kheap_alloc(sizeof(*t));
 	struct file *file = t ? file_create(&timerfd_ops, t, O_RDWR | (flags & O_NONBLOCK)) : NULL;
 
 	if (!file) {
-		heap_free(t, sizeof(*t));
+		kheap_free(t, sizeof(*t));
 		return NULL;
 	}
 	t->alarm.rings = rings;

@@ -41,8 +41,8 @@ void entry_put(struct entry *entry)
 		    entry->inode->directory.self == entry)
 			entry->inode->directory.self = NULL;
 		inode_put(entry->inode);
-		heap_free(entry->name, entry->name_bytes + 1);
-		heap_free(entry, sizeof(*entry));
+		kheap_free(entry->name, entry->name_bytes + 1);
+		kheap_free(entry, sizeof(*entry));
 		entry = parent;
 	}
 }
@@ -50,13 +50,13 @@ void entry_put(struct entry *entry)
 struct entry *entry_create(struct entry *parent, const char *name, uint32_t bytes,
 			   struct inode *inode)
 {
-	struct entry *entry = heap_alloc(sizeof(*entry));
+	struct entry *entry = kheap_alloc(sizeof(*entry));
 
 	if (!entry)
 		return NULL;
-	entry->name = heap_alloc(bytes + 1);
+	entry->name = kheap_alloc(bytes + 1);
 	if (!entry->name) {
-		heap_free(entry, sizeof(*entry));
+		kheap_free(entry, sizeof(*entry));
 		return NULL;
 	}
 	entry->refs = 1;
@@ -98,7 +98,7 @@ long entry_find(struct entry *directory, const char *name, uint32_t bytes, struc
 static long grow(struct directory *d)
 {
 	uint32_t count = d->bucket_count ? d->bucket_count * 2 : BUCKETS_FIRST;
-	struct entry **buckets = heap_alloc(count * sizeof(*buckets)), *e;
+	struct entry **buckets = kheap_alloc(count * sizeof(*buckets)), *e;
 
 	if (!buckets)
 		return d->bucket_count ? 0 : -ENOMEM;
@@ -108,7 +108,7 @@ static long grow(struct directory *d)
 		e->hash_next = *at;
 		*at = e;
 	}
-	heap_free(d->buckets, d->bucket_count * sizeof(*buckets));
+	kheap_free(d->buckets, d->bucket_count * sizeof(*buckets));
 	d->buckets = buckets;
 	d->bucket_count = count;
 	return 0;

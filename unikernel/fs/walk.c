@@ -81,7 +81,7 @@ static void step(struct walk *w, struct entry *next)
 /* The path becomes the link's text and the rest, which came behind its name. */
 static long expand(struct walk *w, struct inode *inode, const char *rest, const char **path)
 {
-	char *page = w->spare ? w->spare : heap_page(0);
+	char *page = w->spare ? w->spare : kheap_page(0);
 	long bytes = (long)inode->bytes, left = (long)strlen(rest);
 
 	if (!page)
@@ -244,6 +244,6 @@ void walk_end(struct walk *walk)
 		file_put(walk->file);
 	if (walk->held)
 		file_put(walk->held);
-	heap_page_free(walk->buffer);
-	heap_page_free(walk->spare);
+	kheap_page_free(walk->buffer);
+	kheap_page_free(walk->spare);
 }

@@ -103,7 +103,7 @@ static int send_locked(struct thread *thread, int number, struct queued_signal *
 
 void signal_send_info(struct thread *thread, const siginfo_t *info)
 {
-	struct queued_signal *entry = heap_alloc(sizeof(*entry));
+	struct queued_signal *entry = kheap_alloc(sizeof(*entry));
 	uint32_t before;
 	int used;
 
@@ -113,7 +113,7 @@ void signal_send_info(struct thread *thread, const siginfo_t *info)
 	used = send_locked(thread, info->si_signo, entry);
 	spin_unlock(&lock, before);
 	if (!used)
-		heap_free(entry, sizeof(*entry));
+		kheap_free(entry, sizeof(*entry));
 	else
 		wait_wake(&watchers, 1);
 }
@@ -198,7 +198,7 @@ int signal_take(uint64_t set, siginfo_t *info)
 	if (!number)
 		number = take_locked(&program_pending, &program_queue, set, info, &done);
 	spin_unlock(&lock, before);
-	heap_free(done, sizeof(*done));
+	kheap_free(done, sizeof(*done));
 	return number;
 }
 
@@ -289,7 +289,7 @@ void signal_thread_ends(struct thread *thread)
 		next = queue->next;
 		queue->is_queued = 0;
 		if (!queue->is_owned)
-			heap_free(queue, sizeof(*queue));
+			kheap_free(queue, sizeof(*queue));
 	}
 	spin_unlock(&lock, before);
 }

@@ -53,7 +53,7 @@ static struct heap_cache *cache_of(struct thread *self)
 		unused = cache->next;
 	spin_unlock(&unused_lock, before);
 	if (!cache)
-		cache = heap_alloc(sizeof(*cache));
+		cache = kheap_alloc(sizeof(*cache));
 	self->heap_cache = cache;
 	return cache;
 }

@@ -53,13 +53,13 @@ static uint32_t kept_max(void)
 
 static struct chunk *new_chunk(void)
 {
-	struct chunk *chunk = heap_alloc(sizeof(*chunk));
+	struct chunk *chunk = kheap_alloc(sizeof(*chunk));
 	/* The first one is filled page by page: a small program needs no 2 MiB at once. */
 	uint64_t prot = PROT_READ | PROT_WRITE | (chunks ? 0 : AREA_STACK);
 	long start = chunk ? mm_map(0, CHUNK_BYTES, prot, 0) : -1;
 
 	if (start < 0) {
-		heap_free(chunk, sizeof(*chunk));
+		kheap_free(chunk, sizeof(*chunk));
 		return NULL;
 	}
 	*chunk = (struct chunk){.start = (uint64_t)start, .free = (1u << CHUNK_SPANS) - 1};
@@ -154,7 +154,7 @@ static void give_spans(struct span *span, uint32_t count)
 	if (!gone)
 		return;
 	mm_unmap(gone->start, CHUNK_BYTES);
-	heap_free(gone, sizeof(*gone));
+	kheap_free(gone, sizeof(*gone));
 }
 
 uint32_t spans_batch(uint32_t class)

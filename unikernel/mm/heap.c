@@ -64,7 +64,7 @@ static void frames_put(const void *page, uint32_t pages)
 	spin_unlock(&mm.lock, before);
 }
 
-void *heap_page(int is_zeroed)
+void *kheap_page(int is_zeroed)
 {
 	uint64_t pa = frames_get(1);
 
@@ -73,12 +73,12 @@ void *heap_page(int is_zeroed)
 	return is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : direct_map(pa);
 }
 
-void *heap_page_for_data(int is_zeroed)
+void *kheap_page_for_data(int is_zeroed)
 {
-	return frames_free_count > frames_total / 64 + 64 ? heap_page(is_zeroed) : NULL;
+	return frames_free_count > frames_total / 64 + 64 ? kheap_page(is_zeroed) : NULL;
 }
 
-void heap_page_free(void *page)
+void kheap_page_free(void *page)
 {
 	if (page)
 		frames_put(page, 1);
@@ -160,7 +160,7 @@ static void free_small(void *object, uint32_t which)
 		frames_put(empty, 1);
 }
 
-void *heap_alloc(size_t bytes)
+void *kheap_alloc(size_t bytes)
 {
 	uint64_t pa;
 
@@ -172,7 +172,7 @@ void *heap_alloc(size_t bytes)
 	return pa ? memset(direct_map(pa), 0, pages_of(bytes) * PAGE_SIZE) : NULL;
 }
 
-void heap_free(void *object, size_t bytes)
+void kheap_free(void *object, size_t bytes)
 {
 	if (!object)
 		return;

@@ -11,14 +11,14 @@
 #include <stddef.h>
 
 /* Up to 64 KiB. NULL without memory. */
-void *heap_alloc(size_t bytes);
+void *kheap_alloc(size_t bytes);
 /* `bytes` as asked for. NULL is fine. */
-void heap_free(void *object, size_t bytes);
+void kheap_free(void *object, size_t bytes);
 
 /* One page, zeroed or not; its frame. 0 or NULL without memory. */
-void *heap_page(int is_zeroed);
+void *kheap_page(int is_zeroed);
 /* The same for the data of files, which leave some memory to the rest. */
-void *heap_page_for_data(int is_zeroed);
-void heap_page_free(void *page);
+void *kheap_page_for_data(int is_zeroed);
+void kheap_page_free(void *page);
 
 #endif

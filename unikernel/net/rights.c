@@ -17,7 +17,7 @@ static long take_files(struct packet *packet, const int *fds, size_t count)
 		return -EINVAL;
 	if (!count)
 		return 0;
-	packet->files = heap_alloc(count * sizeof(*packet->files));
+	packet->files = kheap_alloc(count * sizeof(*packet->files));
 	if (!packet->files)
 		return -ENOMEM;
 	packet->file_count = (uint32_t)count;
@@ -124,7 +124,7 @@ void rights_drop(struct packet *packet)
 	for (uint32_t i = 0; i < packet->file_count; i++)
 		if (packet->files[i])
 			file_put(packet->files[i]);
-	heap_free(packet->files, packet->file_count * sizeof(*packet->files));
+	kheap_free(packet->files, packet->file_count * sizeof(*packet->files));
 	packet->files = NULL;
 	packet->file_count = 0;
 }

@@ -50,7 +50,7 @@ static struct unix_address *address_get(struct unix_address *address)
 static void address_put(struct unix_address *address)
 {
 	if (address && !__atomic_sub_fetch(&address->refs, 1, __ATOMIC_ACQ_REL))
-		heap_free(address, sizeof(*address));
+		kheap_free(address, sizeof(*address));
 }
 
 void unix_put(struct unix_socket *socket)
@@ -60,7 +60,7 @@ void unix_put(struct unix_socket *socket)
 	unix_free_packets(socket->first);
 	address_put(socket->address);
 	address_put(socket->gone);
-	heap_free(socket, sizeof(*socket));
+	kheap_free(socket, sizeof(*socket));
 }
 
 struct unix_socket *unix_peer(struct unix_socket *socket)
@@ -77,7 +77,7 @@ struct unix_socket *unix_peer(struct unix_socket *socket)
 
 static struct unix_socket *create(int type)
 {
-	struct unix_socket *socket = heap_alloc(sizeof(*socket));
+	struct unix_socket *socket = kheap_alloc(sizeof(*socket));
 
 	if (!socket)
 		return NULL;
@@ -190,7 +190,7 @@ long unix_find(const struct sockaddr_un *name, uint32_t bytes, int type, struct 
 
 static struct unix_address *make_address(const struct sockaddr_un *name, uint32_t bytes)
 {
-	struct unix_address *address = heap_alloc(sizeof(*address));
+	struct unix_address *address = kheap_alloc(sizeof(*address));
 
 	if (address) {
 		address->refs = 1;
@@ -249,7 +249,7 @@ static long bind_path(struct unix_socket *socket, const struct sockaddr_un *name
 		walk_end(&w);
 	}
 	if (result)
-		heap_free(address, sizeof(*address));
+		kheap_free(address, sizeof(*address));
 	else
 		socket->address = address;
 	return result;

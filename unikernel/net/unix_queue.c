@@ -21,8 +21,8 @@ static void free_packet(struct packet *packet)
 {
 	rights_drop(packet);
 	if (packet->from && !__atomic_sub_fetch(&packet->from->refs, 1, __ATOMIC_ACQ_REL))
-		heap_free(packet->from, sizeof(*packet->from));
-	heap_free(packet, packet->room);
+		kheap_free(packet->from, sizeof(*packet->from));
+	kheap_free(packet, packet->room);
 }
 
 void unix_free_packets(struct packet *packet)
@@ -38,7 +38,7 @@ void unix_free_packets(struct packet *packet)
 static struct packet *make_packet(struct unix_socket *from, struct message *message, size_t bytes)
 {
 	size_t room = sizeof(struct packet) + bytes;
-	struct packet *packet = heap_alloc(room);
+	struct packet *packet = kheap_alloc(room);
 
 	if (!packet)
 		return NULL;

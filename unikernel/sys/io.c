@@ -166,7 +166,7 @@ long sys_ioctl(int fd, unsigned long command, void *argument)
 /* Through a buffer: pages are not shared between files. */
 static long copy(struct file *from, int64_t *from_at, struct file *to, int64_t *to_at, size_t bytes)
 {
-	char *buffer = heap_alloc(COPY_BYTES);
+	char *buffer = kheap_alloc(COPY_BYTES);
 	long total = 0, result = 0;
 
 	if (!buffer)
@@ -194,7 +194,7 @@ static long copy(struct file *from, int64_t *from_at, struct file *to, int64_t *
 		total += put;
 		bytes -= (size_t)put;
 	}
-	heap_free(buffer, COPY_BYTES);
+	kheap_free(buffer, COPY_BYTES);
 	return total ? total : result;
 }
 

@@ -121,7 +121,7 @@ long sys_readlinkat(int directory, const char *path, char *to, size_t room)
 	walk_end(&w);
 	if (!inode)
 		return -EINVAL;
-	text = inode->ops ? heap_page(0) : inode->target;
+	text = inode->ops ? kheap_page(0) : inode->target;
 	if (!room)
 		bytes = -EINVAL;
 	else if (!text)
@@ -134,7 +134,7 @@ long sys_readlinkat(int directory, const char *path, char *to, size_t room)
 	if (bytes > 0)
 		memcpy(to, text, (size_t)bytes);
 	if (inode->ops)
-		heap_page_free(text);
+		kheap_page_free(text);
 	inode_put(inode);
 	return bytes;
 }

@@ -82,7 +82,7 @@ long sys_timer_create(int clock, const struct sigevent *event, int *id)
 
 	if (result || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
 		return -EINVAL;
-	t = heap_alloc(sizeof(*t));
+	t = kheap_alloc(sizeof(*t));
 	if (!t)
 		return -EAGAIN;
 	t->alarm.rings = rings;
@@ -103,7 +103,7 @@ long sys_timer_create(int clock, const struct sigevent *event, int *id)
 	}
 	mutex_unlock(&mutex);
 	if (result)
-		heap_free(t, sizeof(*t));
+		kheap_free(t, sizeof(*t));
 	return result;
 }
 
@@ -175,7 +175,7 @@ long sys_timer_delete(int id)
 		return -EINVAL;
 	alarm_set(&t->alarm, 0, 0);
 	signal_forget(&t->signal);
-	heap_free(t, sizeof(*t));
+	kheap_free(t, sizeof(*t));
 	return 0;
 }
 
