@@ -104,7 +104,8 @@ check_life() {
 why_not() {
 	local line
 	if [ "$status" -ne 124 ] && line=$(grep -m 1 '^skete: ' "$WORK/said"); then
-		echo "${line#skete: }"
+		# The kernel's folder is another one elsewhere.
+		sed -E 's#/[^ ]*/##g' <<<"${line#skete: }"
 	elif line=$(grep -m 1 -o 'Kernel panic - not syncing: .*' "$WORK/serial" | tr -d '\r'); then
 		echo "the guest: $line"
 	else
