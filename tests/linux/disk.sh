@@ -3,8 +3,9 @@
 # SPDX-FileCopyrightText: The Skete authors
 #
 # Disks as Linux sees them, over each transport, raw and qcow2: what /sys says of them, and their data;
-# modules unloaded and loaded again under load; pause and continue under load. Ten rounds of that with
-# DISK_ROUNDS=10. A whole Debian on a disk is tests/linux/long/root.sh.
+# modules unloaded and loaded again under load; pause and continue under load; a disk that grows. Ten
+# rounds under load with DISK_ROUNDS=10. A whole Debian on a disk is tests/linux/long/root.sh.
+# shellcheck disable=SC2016 # what stands in single quotes is for the guest's shell
 set -euo pipefail
 . tests/linux/lib.sh
 
@@ -144,5 +145,29 @@ qemu-img create -q -f qcow2 "$WORK/qcow2" 64M
 check_device pci 4 qcow2 "$WORK/qcow2"
 qemu-img check -q "$WORK/qcow2" >"$WORK/said" 2>&1 || problem "qemu-img check does not like it"
 verdict "qcow2: qemu-img finds no fault"
+
+host=${VM_HOST:-build/tests/linux/vm-host}
+if [ -x "$host" ]; then
+	cat >"$WORK/script" <<SCRIPT
+modprobe virtio_pci
+modprobe virtio_blk
+$guest_shell
+SCRIPT
+	tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" --modules "$LINUX_DIR:virtio_pci,virtio_blk"
+	guest_start "$host" "$LINUX_ELF" "$WORK/initrd" "console=ttyS0 quiet" 256 no-reporting "$WORK/raw"
+	guest_wait_for 120 1 '^seen: ready' || problem "it does not come up"
+	guest_must 60 'cat /sys/block/vda/size'
+	[ "$answer" = 131072 ] || problem "the size was $answer"
+	truncate -s 96M "$WORK/raw"
+	guest_tell '!refresh'
+	guest_wait_for 60 1 '^host: refreshed' || problem "the monitor does not look"
+	guest_must 60 'until [ "$(cat /sys/block/vda/size)" = 196608 ]; do usleep 50000; done'
+	guest_must 60 'echo here | dd of=/dev/vda bs=512 seek=196607 conv=sync,fsync 2>/dev/null; dd if=/dev/vda bs=512 skip=196607 2>/dev/null | head -n 1'
+	[ "$answer" = here ] || problem "read '$answer' from the new end"
+	finish
+	verdict "a disk that grows while it is used"
+else
+	skipped "a disk that grows while it is used" "$host is not built"
+fi
 
 done_testing

@@ -7,8 +7,9 @@
  *
  *   !balloon MIB   asks for a balloon of that size
  *   !stats         prints "host: target, actual, reported, free" in MiB
+ *   !refresh       looks how large the disk is now; prints "host: refreshed"
  *
- * The last argument is "reporting" or "no-reporting".
+ * The fifth argument is "reporting" or "no-reporting"; a sixth is the file of a raw disk.
  */
 #include <skete/vm.h>
 
@@ -25,6 +26,8 @@ static void obey(struct sk_vm *vm, const char *line)
 		ret = sk_vm_balloon_set_size(vm, strtoull(line + 9, NULL, 10) * SK_MIB);
 	else if (!strncmp(line, "!stats", 6))
 		ret = sk_vm_balloon_get_stats(vm, &s);
+	else if (!strncmp(line, "!refresh", 8))
+		ret = sk_vm_disk_refresh(vm, 0);
 	if (ret)
 		printf("\nhost: error %d\n", ret);
 	else if (!strncmp(line, "!stats", 6))
@@ -33,6 +36,8 @@ static void obey(struct sk_vm *vm, const char *line)
 		       (unsigned long long)(s.actual_bytes / SK_MIB),
 		       (unsigned long long)(s.reported_bytes / SK_MIB),
 		       s.free_bytes == UINT64_MAX ? -1LL : (long long)(s.free_bytes / SK_MIB));
+	else if (!strncmp(line, "!refresh", 8))
+		printf("\nhost: refreshed\n");
 	fflush(stdout);
 }
 
@@ -85,12 +90,13 @@ static void pump(struct sk_vm *vm)
 int main(int argc, char **argv)
 {
 	struct sk_vm_balloon balloon = {0};
+	struct sk_vm_disk disk = {.format = SK_VM_DISK_RAW};
 	struct sk_vm_config config;
 	struct sk_vm_result result;
 	struct sk_error err;
 	struct sk_vm *vm;
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
 	sk_vm_config_init(&config, sizeof(config));
 	config.kernel_path = argv[1];
@@ -100,6 +106,9 @@ int main(int argc, char **argv)
 	config.has_reboot = false;
 	balloon.has_no_reporting = strcmp(argv[5], "reporting") != 0;
 	config.balloon = &balloon;
+	disk.path = argv[6];
+	config.disks = &disk;
+	config.nr_disks = argc == 7;
 	if (sk_vm_create(&vm, &config, &err) || sk_vm_start(vm, &err)) {
 		fprintf(stderr, "%s\n", err.message);
 		return 1;
