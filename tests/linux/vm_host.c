@@ -116,6 +116,8 @@ int main(int argc, char **argv)
 	pump(vm);
 	if (sk_vm_wait(vm, -1, &result))
 		return 1;
+	if (result.end == SK_VM_CRASHED || result.end == SK_VM_FAILED)
+		fprintf(stderr, "vm-host: %s\n", sk_vm_report(vm));
 	sk_vm_destroy(vm);
 	return result.end == SK_VM_POWERED_OFF ? 0 : 1;
 }
