@@ -10,10 +10,7 @@ set -euo pipefail
 . tests/linux/lib.sh
 
 rounds=${DISK_ROUNDS:-2}
-if ! command -v qemu-img >/dev/null; then
-	echo "1..0 # SKIP qemu-img is missing; type: tools/install-packages test"
-	exit 77
-fi
+need_tools qemu-img
 
 cat >"$WORK/script" <<'SCRIPT'
 dmesg -n 1

@@ -10,12 +10,7 @@ set -euo pipefail
 . tests/linux/lib.sh
 
 PATH=$PATH:/sbin:/usr/sbin
-for tool in qemu-img mkfs.ext4 dmsetup losetup; do
-	if ! command -v "$tool" >/dev/null; then
-		echo "1..0 # SKIP $tool is missing; type: tools/install-packages run test"
-		exit 77
-	fi
-done
+need_tools qemu-img mkfs.ext4 dmsetup losetup
 if [ "$(id -u)" -ne 0 ] || ! dmsetup version >"$WORK/said" 2>&1; then
 	echo "1..0 # SKIP only root can make file systems that are full and devices that fail"
 	exit 77

@@ -18,6 +18,17 @@ ok() {
 	fi
 }
 
+# need_tools TOOL...: without one of them the whole test is skipped.
+need_tools() {
+	local tool
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null || {
+			echo "1..0 # SKIP $tool is missing; type: tools/install-packages run test"
+			exit 77
+		}
+	done
+}
+
 # skipped TITLE REASON
 skipped() {
 	points=$((points + 1))

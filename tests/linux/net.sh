@@ -24,12 +24,7 @@ PATH=$PATH:/usr/sbin:/sbin
 mib=${NET_MIB:-16}
 noise_seconds=${NET_SECONDS:-3}
 
-for program in iperf3 ethtool ip; do
-	command -v "$program" >/dev/null || {
-		echo "1..0 # SKIP $program is missing; type: tools/install-packages run"
-		exit 77
-	}
-done
+need_tools iperf3 ethtool ip
 
 # ---- The host's side ----
 

@@ -13,12 +13,7 @@ set -euo pipefail
 rounds=${KILL_ROUNDS:-30}
 RANDOM=${KILL_SEED:-1}
 PATH=$PATH:/sbin:/usr/sbin
-for tool in qemu-img mkfs.ext4 e2fsck debugfs; do
-	if ! command -v "$tool" >/dev/null; then
-		echo "1..0 # SKIP $tool is missing; type: tools/install-packages run test"
-		exit 77
-	fi
-done
+need_tools qemu-img mkfs.ext4 e2fsck debugfs
 
 # Files of all sizes: new ones, ones that are written over in place, and ones that are removed. One that
 # `begin` speaks of may be anything until `synced` or `removed` speaks of it.

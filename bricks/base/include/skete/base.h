@@ -61,18 +61,19 @@ int sk_error_set(struct sk_error *err, int code, const char *fmt, ...) SK_PRINTF
 /* Puts "TEXT: " in front of the sentence that a callee left in @err (unless NULL). */
 void sk_error_prefix(struct sk_error *err, const char *fmt, ...) SK_PRINTF(2, 3);
 
-/*
- * Loads the shared library @soname and finds @nr_symbols functions in it; for libraries that few
- * monitors need: linked in, each costs every one of them its start and some hundred KiB. Each
- * @symbols[i].fn is the address of a function pointer, which is set. May be repeated; the library
- * stays to the end of the process. -ENOENT, with a sentence that names @package (Debian's), if it
- * is not installed or lacks a function. Takes milliseconds and the dynamic linker's lock.
- */
+/* A function of a library. */
 struct sk_symbol {
 	const char *name;
-	void *fn;
+	void *fn; /* the address of the function pointer to set */
 };
 
+/*
+ * Loads the shared library @soname and finds @nr_symbols functions in it; for libraries that few
+ * monitors need: linked in, each costs every one of them its start and some hundred KiB. May be
+ * repeated; the library stays to the end of the process. -ENOENT, with a sentence that names
+ * @package (Debian's), if it is not installed or lacks a function. Takes milliseconds and the
+ * dynamic linker's lock.
+ */
 int sk_library_load(const char *soname, const char *package, const struct sk_symbol *symbols,
 		    size_t nr_symbols, struct sk_error *err) SK_MUST_CHECK;
 
