@@ -42,3 +42,22 @@ void vsock_packet_put(const struct vsock_packet *p, uint8_t bytes[VSOCK_HDR_BYTE
 	sk_put_u32(&w, p->buf_alloc);
 	sk_put_u32(&w, p->fwd_cnt);
 }
+
+unsigned vsock_packet_payload(const struct iovec *iov, uint32_t nr_iov, uint32_t len_bytes,
+			      struct iovec out[VSOCK_MAX_IOV])
+{
+	size_t skip = VSOCK_HDR_BYTES;
+	unsigned nr = 0;
+
+	for (uint32_t i = 0; i < nr_iov && len_bytes; i++) {
+		size_t past = SK_MIN(skip, iov[i].iov_len);
+		size_t part = SK_MIN(iov[i].iov_len - past, len_bytes);
+
+		skip -= past;
+		if (!part)
+			continue;
+		out[nr++] = (struct iovec){(uint8_t *)iov[i].iov_base + past, part};
+		len_bytes -= (uint32_t)part;
+	}
+	return nr;
+}

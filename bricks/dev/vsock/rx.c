@@ -26,26 +26,6 @@ static struct vsock_packet packet_of(struct conn *c, uint16_t op)
 	};
 }
 
-/* Room for at most @len_bytes behind the header; returns the number of vectors. */
-static unsigned cut_room(const struct sk_vring_chain *chain, uint32_t len_bytes,
-			 struct iovec out[VSOCK_MAX_IOV])
-{
-	size_t skip = VSOCK_HDR_BYTES;
-	unsigned nr = 0;
-
-	for (uint32_t i = 0; i < chain->nr_writable && len_bytes; i++) {
-		size_t past = SK_MIN(skip, chain->iov[i].iov_len);
-		size_t part = SK_MIN(chain->iov[i].iov_len - past, len_bytes);
-
-		skip -= past;
-		if (!part)
-			continue;
-		out[nr++] = (struct iovec){(uint8_t *)chain->iov[i].iov_base + past, part};
-		len_bytes -= (uint32_t)part;
-	}
-	return nr;
-}
-
 /* Bytes from the host into the buffer; how many, 0: none now. */
 static uint32_t read_host(struct conn *c, const struct sk_vring_chain *chain)
 {
@@ -57,7 +37,7 @@ static uint32_t read_host(struct conn *c, const struct sk_vring_chain *chain)
 	if (!c->is_readable || !len_bytes || (c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) ||
 	    (c->shutdown_sent & VIRTIO_VSOCK_SHUTDOWN_SEND))
 		return 0;
-	msg.msg_iovlen = cut_room(chain, len_bytes, iov);
+	msg.msg_iovlen = vsock_packet_payload(chain->iov, chain->nr_writable, len_bytes, iov);
 	if (!msg.msg_iovlen)
 		return 0;
 	n = recvmsg(c->fd, &msg, MSG_DONTWAIT);

@@ -94,26 +94,6 @@ static void handle_conn(struct conn *c, const struct vsock_packet *p, struct iov
 	}
 }
 
-/* The @len_bytes behind the header, as vectors of their own; returns how many. */
-static unsigned cut_payload(const struct sk_vring_chain *chain, uint32_t len_bytes,
-			    struct iovec out[VSOCK_MAX_IOV])
-{
-	size_t skip = VSOCK_HDR_BYTES;
-	unsigned nr = 0;
-
-	for (uint32_t i = 0; i < chain->nr_readable && len_bytes; i++) {
-		size_t past = SK_MIN(skip, chain->iov[i].iov_len);
-		size_t part = SK_MIN(chain->iov[i].iov_len - past, len_bytes);
-
-		skip -= past;
-		if (!part)
-			continue;
-		out[nr++] = (struct iovec){(uint8_t *)chain->iov[i].iov_base + past, part};
-		len_bytes -= (uint32_t)part;
-	}
-	return nr;
-}
-
 static void handle_packet(struct sk_vsock *vsock, const struct sk_vring_chain *chain)
 {
 	uint8_t bytes[VSOCK_HDR_BYTES] = {0};
@@ -129,7 +109,8 @@ static void handle_packet(struct sk_vsock *vsock, const struct sk_vring_chain *c
 	vsock_count(&vsock->counters.tx_packets, 1);
 	c = p.type == VIRTIO_VSOCK_TYPE_STREAM ? conn_find(vsock, p.src_port, p.dst_port) : NULL;
 	if (c)
-		handle_conn(c, &p, iov, cut_payload(chain, p.len_bytes, iov));
+		handle_conn(c, &p, iov,
+			    vsock_packet_payload(chain->iov, chain->nr_readable, p.len_bytes, iov));
 	else if (p.type == VIRTIO_VSOCK_TYPE_STREAM && p.op == VIRTIO_VSOCK_OP_REQUEST)
 		handle_request(vsock, &p);
 	else if (p.op != VIRTIO_VSOCK_OP_RST)

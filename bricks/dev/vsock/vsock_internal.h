@@ -120,6 +120,13 @@ bool vsock_packet_get(struct vsock_packet *p, const uint8_t bytes[VSOCK_HDR_BYTE
 		      size_t chain_bytes, uint64_t cid);
 void vsock_packet_put(const struct vsock_packet *p, uint8_t bytes[VSOCK_HDR_BYTES]);
 
+/*
+ * The at most @len_bytes behind the header that the @nr_iov vectors of a packet begin with, as
+ * vectors of their own; returns how many. @nr_iov is at most VSOCK_MAX_IOV.
+ */
+unsigned vsock_packet_payload(const struct iovec *iov, uint32_t nr_iov, uint32_t len_bytes,
+			      struct iovec out[VSOCK_MAX_IOV]);
+
 /* tx.c, rx.c: go on as far as it goes now. */
 void vsock_tx_run(struct sk_vsock *vsock);
 void vsock_rx_run(struct sk_vsock *vsock);
