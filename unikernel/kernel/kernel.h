@@ -68,7 +68,7 @@ int random_bytes(void *out, size_t bytes);
 /* kernel/fault.c */
 _Noreturn void fatal(const char *what);
 
-/* libc/malloc.c: the thread has ended. Masked. */
+/* libc/caches.c: the thread has ended. Masked. */
 void malloc_thread_exit(struct thread *thread);
 
 /* sys/ */

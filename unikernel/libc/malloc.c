@@ -2,60 +2,25 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
  * malloc() and its family, in place of musl's: the kernel is in the same address space and knows
- * the running thread, so each thread keeps free blocks of its own and mostly takes no lock. A
- * thread that ends leaves its blocks to the next one that begins.
+ * the running thread, so each thread keeps free blocks of its own and mostly takes no lock. This
+ * is an object beside the kernel's: a program that brings a family of its own is linked without it.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../arch/x86_64/cpu.h"
-#include "../kernel/kernel.h"
 #include "../kernel/thread.h"
-#include "../mm/heap.h"
 #include "../mm/mm.h"
 #include "spans.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-struct heap_cache {
-	struct heap_cache *next; /* among those that nobody uses */
-	void *list[CLASSES];
-	uint16_t count[CLASSES];
-};
-
-static struct heap_cache *unused;
-static uint32_t unused_lock;
-
-void malloc_thread_exit(struct thread *thread)
-{
-	struct heap_cache *cache = thread->heap_cache;
-	uint32_t before;
-
-	if (!cache)
-		return;
-	thread->heap_cache = NULL;
-	before = spin_lock(&unused_lock);
-	cache->next = unused;
-	unused = cache;
-	spin_unlock(&unused_lock, before);
-}
-
 static struct heap_cache *cache_of(struct thread *self)
 {
 	struct heap_cache *cache = self->heap_cache;
-	uint32_t before;
 
-	if (__builtin_expect(cache != NULL, 1))
-		return cache;
-	before = spin_lock(&unused_lock);
-	cache = unused;
-	if (cache)
-		unused = cache->next;
-	spin_unlock(&unused_lock, before);
-	if (!cache)
-		cache = kheap_alloc(sizeof(*cache));
-	self->heap_cache = cache;
-	return cache;
+	return __builtin_expect(cache != NULL, 1) ? cache : __skete_heap_cache();
 }
 
 static void *no_memory(void)
@@ -67,7 +32,7 @@ static void *no_memory(void)
 static __attribute__((noinline)) void *take_more(struct heap_cache *cache, uint32_t class)
 {
 	void *list, **block;
-	uint32_t n = spans_take(class, spans_batch(class), &list);
+	uint32_t n = __skete_spans_take(class, __skete_spans_batch(class), &list);
 
 	if (!n)
 		return no_memory();
@@ -95,7 +60,7 @@ static void *small(uint32_t class)
 static void *large(size_t bytes, size_t align)
 {
 	int is_zero;
-	void *block = spans_take_large(bytes, align, &is_zero);
+	void *block = __skete_spans_take_large(bytes, align, &is_zero);
 
 	return block ? block : no_memory();
 }
@@ -116,12 +81,12 @@ static __attribute__((noinline)) void give_some(struct heap_cache *cache, uint32
 	cache->list[class] = *last;
 	cache->count[class] = (uint16_t)(cache->count[class] - n);
 	*last = NULL;
-	spans_give(list);
+	__skete_spans_give(list);
 }
 
 static _Noreturn void bad_free(const void *block)
 {
-	kprintf("\nskete: free() of %lx, which is no allocated block\n", (uint64_t)block);
+	__skete_heap_report(block);
 	abort();
 }
 
@@ -137,13 +102,13 @@ EXPORT void free(void *block)
 		bad_free(block);
 	class = span->class;
 	if (class >= CLASS_LARGE) {
-		spans_give_large(span);
+		__skete_spans_give_large(span);
 		return;
 	}
 	cache = cache_of(this_thread());
 	if (!cache) {
 		*(void **)block = NULL;
-		spans_give(block);
+		__skete_spans_give(block);
 		return;
 	}
 	if (__builtin_expect(cache->list[class] == block, 0))
@@ -164,7 +129,7 @@ EXPORT void *calloc(size_t count, size_t bytes)
 	if (bytes <= SMALL_MAX) {
 		block = small(class_of(bytes));
 	} else {
-		block = spans_take_large(bytes, 16, &is_zero);
+		block = __skete_spans_take_large(bytes, 16, &is_zero);
 		if (!block)
 			return no_memory();
 	}
@@ -187,7 +152,7 @@ EXPORT void *realloc(void *block, size_t bytes)
 	size_t room = malloc_usable_size(block);
 	void *to;
 
-	if (block && bytes > SMALL_MAX && spans_resize(span_of(block), block, bytes))
+	if (block && bytes > SMALL_MAX && __skete_spans_resize(span_of(block), block, bytes))
 		return block;
 	/* Stay when it fits and does not waste more than half. */
 	if (block && bytes <= room && (bytes > room / 2 || room <= 64))

@@ -35,7 +35,7 @@ static struct class
 static uint32_t chunks_lock, kept_spans, empty_chunks;
 static struct chunk *chunks;
 
-uint64_t spans_secret;
+uint64_t __skete_spans_secret;
 
 /* Under a lock everybody else waits, so the stack is made sure of before. */
 static uint32_t lock_touching(uint32_t *lock)
@@ -157,7 +157,7 @@ static void give_spans(struct span *span, uint32_t count)
 	kheap_free(gone, sizeof(*gone));
 }
 
-uint32_t spans_batch(uint32_t class)
+uint32_t __skete_spans_batch(uint32_t class)
 {
 	uint32_t n = BATCH_BYTES / class_bytes(class);
 
@@ -171,8 +171,8 @@ static struct span *new_span(uint32_t class)
 	struct span *span;
 	int is_zero;
 
-	while (!spans_secret) /* nobody allocates before there is one */
-		if (random_bytes(&spans_secret, sizeof(spans_secret)))
+	while (!__skete_spans_secret) /* nobody allocates before there is one */
+		if (random_bytes(&__skete_spans_secret, sizeof(__skete_spans_secret)))
 			return NULL;
 	span = take_spans(1, &is_zero);
 	if (!span)
@@ -186,7 +186,7 @@ static struct span *new_span(uint32_t class)
 		.block_bytes = bytes,
 		.fresh = first,
 		.total = (uint32_t)(SPAN_BYTES - first) / bytes,
-		.limit = 2 * spans_batch(class),
+		.limit = 2 * __skete_spans_batch(class),
 		.chunk = chunk,
 	};
 	return span;
@@ -230,7 +230,7 @@ static uint32_t take_blocks(struct span *span, uint32_t count, void **list)
 	return n;
 }
 
-uint32_t spans_take(uint32_t which, uint32_t count, void **list)
+uint32_t __skete_spans_take(uint32_t which, uint32_t count, void **list)
 {
 	struct class *class = &classes[which];
 	struct span *fresh = NULL;
@@ -257,7 +257,7 @@ uint32_t spans_take(uint32_t which, uint32_t count, void **list)
 	}
 }
 
-void spans_give(void *list)
+void __skete_spans_give(void *list)
 {
 	while (list) {
 		struct span *span = span_of(list);
@@ -300,7 +300,7 @@ static struct span *map_aligned(uint64_t bytes)
 	return (struct span *)start;
 }
 
-void *spans_take_large(size_t bytes, size_t align, int *is_zero)
+void *__skete_spans_take_large(size_t bytes, size_t align, int *is_zero)
 {
 	uint64_t first = align > HEADER_BYTES ? align : HEADER_BYTES, all = bytes + first;
 	uint32_t count = (uint32_t)((all + SPAN_BYTES - 1) / SPAN_BYTES);
@@ -309,7 +309,8 @@ void *spans_take_large(size_t bytes, size_t align, int *is_zero)
 	struct span *span;
 
 	if (all < bytes || all > 1ull << 38 ||
-	    (!spans_secret && random_bytes(&spans_secret, sizeof(spans_secret))))
+	    (!__skete_spans_secret &&
+	     random_bytes(&__skete_spans_secret, sizeof(__skete_spans_secret))))
 		return NULL;
 	all = is_mapped ? (all + PAGE_SIZE - 1) & -PAGE_SIZE : count * SPAN_BYTES;
 	*is_zero = 1;
@@ -327,7 +328,7 @@ void *spans_take_large(size_t bytes, size_t align, int *is_zero)
 	return (char *)span + first;
 }
 
-void spans_give_large(struct span *span)
+void __skete_spans_give_large(struct span *span)
 {
 	if (span->class == CLASS_MAPPED)
 		mm_unmap((uint64_t)span, span->bytes);
@@ -335,7 +336,7 @@ void spans_give_large(struct span *span)
 		give_spans(span, (uint32_t)(span->bytes / SPAN_BYTES));
 }
 
-int spans_resize(struct span *span, const void *block, size_t bytes)
+int __skete_spans_resize(struct span *span, const void *block, size_t bytes)
 {
 	uint64_t first = (uint64_t)block - (uint64_t)span, all = bytes + first;
 

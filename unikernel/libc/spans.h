@@ -10,7 +10,8 @@
  *	span   | header | block | block | block ...      first block: aligned to its size if that is
  *							 a power of two
  *
- * Internally locked.
+ * Internally locked. What begins with __skete_ is called by malloc.c, an object of its own, and is
+ * therefore global in the kernel's (../global-names).
  */
 #ifndef SKETE_UK_SPANS_H
 #define SKETE_UK_SPANS_H
@@ -26,6 +27,13 @@
 #define CLASS_MAPPED (CLASSES + 1) /* one block, a mapping of its own */
 
 struct chunk;
+
+/* Free blocks of one thread. */
+struct heap_cache {
+	struct heap_cache *next; /* among those that nobody uses */
+	void *list[CLASSES];
+	uint16_t count[CLASSES];
+};
 
 struct span {
 	uint64_t check; /* span_check() of its address: tells a block from other memory */
@@ -49,11 +57,11 @@ static inline struct span *span_of(const void *block)
 	return (struct span *)((uintptr_t)block & -SPAN_BYTES);
 }
 
-extern uint64_t spans_secret;
+extern uint64_t __skete_spans_secret;
 
 static inline uint64_t span_check(const struct span *span)
 {
-	return (uint64_t)span ^ spans_secret;
+	return (uint64_t)span ^ __skete_spans_secret;
 }
 
 static inline uint32_t class_of(size_t bytes)
@@ -74,24 +82,31 @@ static inline uint32_t class_bytes(uint32_t class)
 	return class < 32 ? (class + 1) * 16 : (1u << e) + ((class % 4 + 1) << (e - 2));
 }
 
+/*
+ * Find a cache for the running thread, which has none, and make it the thread's; NULL: no memory.
+ */
+struct heap_cache *__skete_heap_cache(void);
+/* Say on the console that what was to be freed is no block. */
+void __skete_heap_report(const void *block);
+
 /* How many blocks move between a thread and the spans at once. */
-uint32_t spans_batch(uint32_t class);
+uint32_t __skete_spans_batch(uint32_t class);
 
 /*
  * Take up to `count` blocks of a class as a list, each pointing to the next. Returns how many;
  * 0: no memory.
  */
-uint32_t spans_take(uint32_t class, uint32_t count, void **list);
+uint32_t __skete_spans_take(uint32_t class, uint32_t count, void **list);
 /* Give such a list back; blocks of one class, of any spans. */
-void spans_give(void *list);
+void __skete_spans_give(void *list);
 
 /*
  * One block of its own, aligned to `align`, a power of two up to SPAN_BYTES / 2; NULL: no memory.
  * Whether it is known to be zero.
  */
-void *spans_take_large(size_t bytes, size_t align, int *is_zero);
-void spans_give_large(struct span *span);
+void *__skete_spans_take_large(size_t bytes, size_t align, int *is_zero);
+void __skete_spans_give_large(struct span *span);
 /* Make a block larger or smaller where it is. Returns whether that was possible. */
-int spans_resize(struct span *span, const void *block, size_t bytes);
+int __skete_spans_resize(struct span *span, const void *block, size_t bytes);
 
 #endif

@@ -25,8 +25,8 @@
 #define MSR_EFER 0xc0000080
 
 	.section .note.pvh, "a", @note
-	.globl shim_note
-shim_note:
+	.globl __skete_note
+__skete_note:
 	.long 4, 8, 18
 	.asciz "Xen"
 	.quad AT(start32)
@@ -449,8 +449,8 @@ ap_gdtr:
 ap_trampoline_end:
 
 	.code64
-	.globl start64
-start64:	/* Linux's 64-bit protocol: rsi holds the boot parameters */
+	.globl __skete_start
+__skete_start:	/* Linux's 64-bit protocol: rsi holds the boot parameters */
 	mov %rsi, %rdi
 	need_cpu_features
 	mov $SHIM_TABLES, %eax
