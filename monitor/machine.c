@@ -44,6 +44,7 @@ static void on_reset(void *ctx)
 static int create_memory(struct machine *m, const struct sk_vm_config *c, struct sk_error *err)
 {
 	static const enum sk_gmem_pages page_kinds[] = {
+		[SK_VM_PAGES_AUTO] = SK_GMEM_PAGES_AUTO,
 		[SK_VM_PAGES_BASE] = SK_GMEM_PAGES_BASE,
 		[SK_VM_PAGES_TRANSPARENT] = SK_GMEM_PAGES_TRANSPARENT,
 		[SK_VM_PAGES_2M] = SK_GMEM_PAGES_2M,

@@ -122,6 +122,7 @@ static void configure(struct run *run, struct sk_vm_config *config)
 		[CLI_BOOT_MULTIBOOT] = SK_VM_BOOT_MULTIBOOT,
 	};
 	static const enum sk_vm_pages pages[] = {
+		[CLI_PAGES_AUTO] = SK_VM_PAGES_AUTO,
 		[CLI_PAGES_BASE] = SK_VM_PAGES_BASE,
 		[CLI_PAGES_TRANSPARENT] = SK_VM_PAGES_TRANSPARENT,
 		[CLI_PAGES_2M] = SK_VM_PAGES_2M,

@@ -16,6 +16,8 @@
 #define MAP_HUGE_1GB (30 << MAP_HUGE_SHIFT)
 #endif
 
+#define HUGE_BYTES (2 * SK_MIB) /* a transparent huge page */
+
 static uint64_t page_bytes(enum sk_gmem_pages pages)
 {
 	switch (pages) {
@@ -23,6 +25,7 @@ static uint64_t page_bytes(enum sk_gmem_pages pages)
 		return 2 * SK_MIB;
 	case SK_GMEM_PAGES_1G:
 		return SK_GIB;
+	case SK_GMEM_PAGES_AUTO:
 	case SK_GMEM_PAGES_BASE:
 	case SK_GMEM_PAGES_TRANSPARENT:
 		break;
@@ -237,6 +240,8 @@ static int advise(const struct sk_gmem_region_config *c, void *hva, struct sk_er
 
 	/* Guest memory in a core dump would be huge and is the guest's secret. */
 	(void)madvise(hva, c->size_bytes, MADV_DONTDUMP);
+	if (c->pages == SK_GMEM_PAGES_AUTO)
+		(void)madvise(hva, c->size_bytes, MADV_HUGEPAGE);
 	if (c->pages == SK_GMEM_PAGES_TRANSPARENT && madvise(hva, c->size_bytes, MADV_HUGEPAGE)) {
 		ret = -errno;
 		return sk_error_set(err, -ENOTSUP, "this host has no transparent huge pages (%s)",
@@ -246,6 +251,38 @@ static int advise(const struct sk_gmem_region_config *c, void *hva, struct sk_er
 	if (c->pages == SK_GMEM_PAGES_BASE)
 		(void)madvise(hva, c->size_bytes, MADV_NOHUGEPAGE);
 	return 0;
+}
+
+/*
+ * Maps a region at an address that is the guest's modulo 2 MiB: only then can the host's page
+ * tables and KVM's both map a huge page. Kernels before 6.7 do not see to it.
+ */
+static void *map_aligned(const struct sk_gmem_region_config *c, int fd, off_t offset_bytes)
+{
+	uint64_t room_bytes = c->size_bytes + HUGE_BYTES, before_bytes;
+	uint8_t *room, *hva;
+
+	if (is_hugetlb(c) || c->size_bytes < HUGE_BYTES)
+		return mmap(NULL, c->size_bytes, PROT_READ | PROT_WRITE, map_flags(c), fd,
+			    offset_bytes);
+	room = mmap(NULL, room_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	before_bytes = (c->gpa - (uintptr_t)room) % HUGE_BYTES;
+	hva = mmap(room + before_bytes, c->size_bytes, PROT_READ | PROT_WRITE,
+		   map_flags(c) | MAP_FIXED, fd, offset_bytes);
+	if (hva == MAP_FAILED) {
+		int error = errno;
+
+		munmap(room, room_bytes);
+		errno = error;
+		return MAP_FAILED;
+	}
+	if (before_bytes)
+		munmap(room, before_bytes);
+	munmap(hva + c->size_bytes, HUGE_BYTES - before_bytes);
+	return hva;
 }
 
 static int map_region(struct region *region, const struct sk_gmem_region_config *c,
@@ -260,8 +297,7 @@ static int map_region(struct region *region, const struct sk_gmem_region_config 
 			return ret;
 		region->fd = ret;
 	}
-	hva = mmap(NULL, c->size_bytes, PROT_READ | PROT_WRITE, map_flags(c), region->fd,
-		   is_file(c) ? (off_t)c->file_offset_bytes : 0);
+	hva = map_aligned(c, region->fd, is_file(c) ? (off_t)c->file_offset_bytes : 0);
 	if (hva == MAP_FAILED)
 		return map_error(c, -errno, err);
 	region->pub = (struct sk_gmem_region){

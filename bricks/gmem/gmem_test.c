@@ -325,6 +325,30 @@ static void huge_pages_work_or_say_why_not(void **state)
 	}
 }
 
+/* What a huge page needs, wherever the region lies and whatever is behind it. */
+static void addresses_agree_modulo_2m(void **state)
+{
+	static const enum sk_gmem_backing backings[] = {SK_GMEM_ANON, SK_GMEM_MEMFD};
+	static const gpa_t gpas[] = {0, SK_MIB, 4 * SK_GIB - 4096};
+
+	(void)state;
+	for (size_t i = 0; i < SK_ARRAY_SIZE(backings) * SK_ARRAY_SIZE(gpas); i++) {
+		const struct sk_gmem_region_config region = {.gpa = gpas[i / 2],
+							     .size_bytes = 2 * SK_MIB + 4096,
+							     .backing = backings[i % 2]};
+		const struct sk_gmem_config config = {.regions = &region, .nr_regions = 1};
+		const struct sk_gmem_region *got;
+		struct sk_error err = {0};
+		struct sk_gmem *gm;
+
+		assert_int_equal(sk_gmem_create(&gm, &config, &err), 0);
+		got = sk_gmem_region_at(gm, 0);
+		assert_int_equal((got->gpa - (uintptr_t)got->hva) % (2 * SK_MIB), 0);
+		assert_int_equal(sk_gmem_fill(gm, region.gpa, 1, region.size_bytes), 0);
+		sk_gmem_destroy(gm);
+	}
+}
+
 static void x86_layout_leaves_the_hole(void **state)
 {
 	struct sk_gmem_region_config regions[2];
@@ -413,6 +437,7 @@ int main(void)
 		cmocka_unit_test(files_are_private_or_shared),
 		cmocka_unit_test(memfd_can_be_mapped_by_another),
 		cmocka_unit_test(huge_pages_work_or_say_why_not),
+		cmocka_unit_test(addresses_agree_modulo_2m),
 		cmocka_unit_test(x86_layout_leaves_the_hole),
 		cmocka_unit_test(discarded_pages_leave_the_host),
 	};

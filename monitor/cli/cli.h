@@ -42,7 +42,13 @@ enum cli_command {
 /* The values of the options with a fixed set of words, in the order of table.c. */
 enum cli_boot { CLI_BOOT_AUTO, CLI_BOOT_PVH, CLI_BOOT_LINUX64, CLI_BOOT_MULTIBOOT };
 enum cli_irqchip { CLI_IRQCHIP_KERNEL, CLI_IRQCHIP_SPLIT };
-enum cli_pages { CLI_PAGES_BASE, CLI_PAGES_TRANSPARENT, CLI_PAGES_2M, CLI_PAGES_1G };
+enum cli_pages {
+	CLI_PAGES_AUTO,
+	CLI_PAGES_BASE,
+	CLI_PAGES_TRANSPARENT,
+	CLI_PAGES_2M,
+	CLI_PAGES_1G
+};
 enum cli_backing { CLI_BACKING_ANON, CLI_BACKING_MEMFD };
 enum cli_isolation { CLI_ISOLATION_VM, CLI_ISOLATION_PROCESS };
 enum cli_serial { CLI_SERIAL_STDIO, CLI_SERIAL_NONE, CLI_SERIAL_PTY, CLI_SERIAL_FILE };

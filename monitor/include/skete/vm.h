@@ -38,6 +38,7 @@ enum sk_vm_boot { SK_VM_BOOT_AUTO, SK_VM_BOOT_PVH, SK_VM_BOOT_LINUX64, SK_VM_BOO
 enum sk_vm_irqchip { SK_VM_IRQCHIP_KERNEL, SK_VM_IRQCHIP_SPLIT };
 enum sk_vm_backing { SK_VM_BACKING_ANON, SK_VM_BACKING_MEMFD };
 enum sk_vm_pages {
+	SK_VM_PAGES_AUTO, /* transparent huge pages if the host's kernel has them */
 	SK_VM_PAGES_BASE,
 	SK_VM_PAGES_TRANSPARENT,
 	SK_VM_PAGES_2M,

@@ -38,8 +38,9 @@ enum sk_gmem_backing {
 };
 
 enum sk_gmem_pages {
+	SK_GMEM_PAGES_AUTO,	   /* transparent huge pages if the host's kernel has them */
 	SK_GMEM_PAGES_BASE,	   /* 4 KiB; transparent huge pages are advised against */
-	SK_GMEM_PAGES_TRANSPARENT, /* madvise(MADV_HUGEPAGE) */
+	SK_GMEM_PAGES_TRANSPARENT, /* madvise(MADV_HUGEPAGE); an error if the kernel has none */
 	SK_GMEM_PAGES_2M,	   /* hugetlb, reserved at create; an error if the host has none */
 	SK_GMEM_PAGES_1G,
 };
