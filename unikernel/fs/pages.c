@@ -63,7 +63,7 @@ void *pages_make(struct pages *pages, uint64_t index, int is_zeroed)
 	}
 	page = *at;
 	if (!page) {
-		page = kheap_page_for_data(is_zeroed);
+		page = kheap_page_for_data(index & (FANOUT - 1) ? at[-1] : NULL, is_zeroed);
 		*at = page;
 		pages->count += page != NULL;
 	}

@@ -19,6 +19,7 @@
 
 #define BREAK_ROOM     (1ull << 36)
 #define PREFAULT_BYTES (64 * PAGE_SIZE)
+#define GROUP_BYTES    (8 * PAGE_SIZE)
 
 struct mm mm;
 
@@ -134,9 +135,25 @@ static int reserve(void)
 	return mm.count + 3 > mm.room ? grow() : 0;
 }
 
+/*
+ * The highest start below `top` for so many bytes. What is small lies within one page table. Where
+ * a KVM shadows page tables, one fault there fills in an aligned group of entries, up to the first
+ * that is missing: so areas begin with a group.
+ */
+static uint64_t start_below(uint64_t top, uint64_t bytes)
+{
+	uint64_t align = bytes >= HUGE_SIZE	? HUGE_SIZE
+			 : bytes >= GROUP_BYTES ? GROUP_BYTES
+						: PAGE_SIZE;
+	uint64_t start = top > bytes ? (top - bytes) & -align : 0;
+
+	if (bytes <= PREFAULT_BYTES && (start ^ (start + bytes - 1)) & -HUGE_SIZE)
+		start = (((start + bytes) & -HUGE_SIZE) - bytes) & -align;
+	return start;
+}
+
 static uint64_t find_gap(uint64_t bytes)
 {
-	uint64_t align = bytes >= HUGE_SIZE ? HUGE_SIZE : PAGE_SIZE;
 	uint64_t top = mm.top;
 
 	for (uint32_t i = find(mm.top);; i--) {
@@ -145,7 +162,7 @@ static uint64_t find_gap(uint64_t bytes)
 
 		if (below < mm.bottom)
 			below = mm.bottom;
-		start = top > bytes ? (top - bytes) & -align : 0;
+		start = start_below(top, bytes);
 		if (start >= below && start >= mm.bottom)
 			return start;
 		if (i == 0 || mm.areas[i - 1].start <= mm.bottom)

@@ -132,11 +132,7 @@ int files_fill(const struct area *area, uint64_t address, struct inode **held)
 	if (address >= end)
 		return -EFAULT;
 	if (is_shared) {
-		uint64_t first = address & -(AROUND * PAGE_SIZE), last = first + AROUND * PAGE_SIZE;
-
-		first = first > was.start ? first : was.start;
-		last = last < end ? last : end;
-		w.at = (struct extent){first, (uint32_t)((last - first) / PAGE_SIZE)};
+		w.at = pages_window(&was, address, end, AROUND * PAGE_SIZE);
 	} else {
 		w.at = pages_around(&was, address, end);
 		w.pa[0] = pages_frames(&w.at, address);

@@ -2,15 +2,23 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
  * Frames: one bit each in a map behind the page tables, set when used. Small requests are served
- * from low addresses, 2 MiB ones from high addresses, so that they stay out of each other's way.
+ * from low addresses, the data of files from a quarter on, 2 MiB requests from high addresses, so
+ * that they stay out of each other's way.
  */
 #include "../arch/x86_64/cpu.h"
 #include "../kernel/boot.h"
 #include "../kernel/kernel.h"
 #include "mm.h"
 
+#define RUN_PAGES 16 /* so many free frames in a row a file that grows looks for */
+
 uint64_t frames_free_count, frames_total;
-static uint64_t words, low_hint, high_hint;
+static uint64_t words, low_hint, data_hint, high_hint;
+
+static uint64_t data_start(void)
+{
+	return words / 4;
+}
 
 static void release(uint64_t start, uint64_t end)
 {
@@ -33,6 +41,7 @@ void frames_add(uint64_t start, uint64_t end)
 	release(start, end);
 	frames_total += (end - start) / PAGE_SIZE;
 	low_hint = 0;
+	data_hint = data_start();
 	high_hint = words;
 }
 
@@ -54,6 +63,7 @@ void frames_init(void)
 	uint64_t initrd = boot.initrd & -PAGE_SIZE;
 
 	words = boot.ram_end / PAGE_SIZE / 64;
+	data_hint = data_start();
 	high_hint = words;
 	for (uint32_t i = 0; i < boot.ram_count; i++) {
 		uint64_t start = boot.ram[i].start, end = boot.ram[i].end;
@@ -125,12 +135,41 @@ uint64_t frames_alloc(uint32_t pages)
 	return 0;
 }
 
+static uint64_t take(uint64_t frame)
+{
+	boot.frames[frame / 64] |= 1ull << (frame & 63);
+	frames_free_count--;
+	return frame * PAGE_SIZE;
+}
+
+uint64_t frames_alloc_data(uint64_t before)
+{
+	uint64_t next = before / PAGE_SIZE + 1;
+	uint32_t wanted = before ? RUN_PAGES : 1;
+
+	if (!frames_free_count)
+		return 0;
+	if (before && next < words * 64 && !(boot.frames[next / 64] >> (next & 63) & 1))
+		return take(next);
+	while (data_hint < words && boot.frames[data_hint] == ~0ull)
+		data_hint++;
+	for (uint64_t w = data_hint; w < words; w++) {
+		int at = boot.frames[w] == ~0ull ? -1 : find_run(boot.frames[w], wanted);
+
+		if (at >= 0)
+			return take(w * 64 + (uint64_t)at);
+	}
+	return frames_alloc(1);
+}
+
 void frames_free(uint64_t pa, uint32_t pages)
 {
 	uint64_t f = pa / PAGE_SIZE;
 
 	if (f / 64 < low_hint)
 		low_hint = f / 64;
+	if (f / 64 < data_hint && f / 64 >= data_start())
+		data_hint = f / 64;
 	if (f / 64 + 8 > high_hint)
 		high_hint = f / 64 + 8 < words ? f / 64 + 8 : words;
 	frames_free_count += pages;

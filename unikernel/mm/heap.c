@@ -73,9 +73,15 @@ void *kheap_page(int is_zeroed)
 	return is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : direct_map(pa);
 }
 
-void *kheap_page_for_data(int is_zeroed)
+void *kheap_page_for_data(const void *before, int is_zeroed)
 {
-	return frames_free_count > frames_total / 64 + 64 ? kheap_page(is_zeroed) : NULL;
+	uint32_t was_masked = lock_memory();
+	uint64_t pa = 0;
+
+	if (frames_free_count > frames_total / 64 + 64)
+		pa = frames_alloc_data(before ? (uint64_t)before - boot.direct : 0);
+	spin_unlock(&mm.lock, was_masked);
+	return pa && is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : pa ? direct_map(pa) : NULL;
 }
 
 void kheap_page_free(void *page)

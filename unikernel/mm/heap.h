@@ -17,8 +17,9 @@ void kheap_free(void *object, size_t bytes);
 
 /* One page, zeroed or not; its frame. 0 or NULL without memory. */
 void *kheap_page(int is_zeroed);
-/* The same for the data of files, which leave some memory to the rest. */
-void *kheap_page_for_data(int is_zeroed);
+/* The same for the data of files, which leave some memory to the rest. `before`: the file's page
+ * before it, or NULL; if possible it lies behind that. */
+void *kheap_page_for_data(const void *before, int is_zeroed);
 void kheap_page_free(void *page);
 
 #endif

@@ -34,6 +34,9 @@ struct area {
 /* frames.c: physical addresses; 0 when there is none left. Under the mm lock. */
 void frames_init(void);
 uint64_t frames_alloc(uint32_t pages); /* 1, 4, 16, 64 (aligned to themselves) or 512 */
+/* One for the data of a file: behind that of the page before it, or 0, so that few requests map it.
+ */
+uint64_t frames_alloc_data(uint64_t before);
 void frames_free(uint64_t pa, uint32_t pages);
 void frames_add(uint64_t start, uint64_t end); /* were never free before */
 extern uint64_t frames_free_count, frames_total;

@@ -40,6 +40,8 @@ struct extent {
 	uint64_t start;
 	uint32_t count;
 };
+/* Where `va` lies in the area, below `end`: all of it if it is that small, or aligned `bytes`. */
+struct extent pages_window(const struct area *area, uint64_t va, uint64_t end, uint64_t bytes);
 /*
  * What to fill at once around `va`: missing pages, at most 64, in the area and below `end`; fewer
  * when memory is short.

@@ -221,14 +221,23 @@ static uint64_t fill_bytes(const struct area *area)
 	return (area->prot & AREA_STACK && pages > 4 ? 4 : pages) * PAGE_SIZE;
 }
 
-struct extent pages_around(const struct area *area, uint64_t va, uint64_t end)
+struct extent pages_window(const struct area *area, uint64_t va, uint64_t end, uint64_t bytes)
 {
-	uint64_t entry = tables_entry(va), bytes = fill_bytes(area);
-	uint64_t low = va & -PAGE_SIZE, high = low + PAGE_SIZE;
-	uint64_t first = va & -bytes, last = first + bytes;
+	int is_whole = area->end - area->start <= bytes;
+	uint64_t first = va & (is_whole ? -HUGE_SIZE : -bytes);
+	uint64_t last = first + (is_whole ? HUGE_SIZE : bytes);
 
 	first = first > area->start ? first : area->start;
 	last = last < end ? last : end;
+	return (struct extent){first, (uint32_t)((last - first) / PAGE_SIZE)};
+}
+
+struct extent pages_around(const struct area *area, uint64_t va, uint64_t end)
+{
+	struct extent window = pages_window(area, va, end, fill_bytes(area));
+	uint64_t entry = tables_entry(va), low = va & -PAGE_SIZE, high = low + PAGE_SIZE;
+	uint64_t first = window.start, last = first + window.count * PAGE_SIZE;
+
 	while (low > first && is_missing(entry, low - PAGE_SIZE))
 		low -= PAGE_SIZE;
 	while (high < last && is_missing(entry, high))
