@@ -18,7 +18,7 @@ enum aml_kind {
 };
 
 /* Keeps the first error. */
-void aml_fail(struct sk_aml *a, int code, const char *fmt, ...) SK_PRINTF(3, 4);
+void aml_fail(struct sk_aml *a, int code, const char *fmt, ...) SK_PRINTF(3, 4) SK_COLD;
 
 static inline bool aml_failed(const struct sk_aml *a)
 {

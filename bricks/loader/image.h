@@ -28,11 +28,11 @@ void sk_loader_image_close(struct image *img);
 
 /* Fills @err with "ROLE PATH: SENTENCE" and returns @code. */
 int sk_loader_image_error(const struct image *img, struct sk_error *err, int code, const char *fmt,
-			  ...) SK_PRINTF(4, 5);
+			  ...) SK_PRINTF(4, 5) SK_COLD;
 
 /* Puts "ROLE PATH: TEXT: " in front of what is in @err. */
 void sk_loader_image_prefix(const struct image *img, struct sk_error *err, const char *fmt, ...)
-	SK_PRINTF(3, 4);
+	SK_PRINTF(3, 4) SK_COLD;
 
 /*
  * Reads exactly @len_bytes. @part names them in the sentence about a file that ends earlier

@@ -25,6 +25,8 @@ extern "C" {
 
 #define SK_MUST_CHECK		 __attribute__((warn_unused_result))
 #define SK_PRINTF(f, a)		 __attribute__((format(printf, f, a)))
+/* Seldom called: the compiler moves the way there out of the way of what is called. */
+#define SK_COLD			 __attribute__((cold))
 #define SK_API			 __attribute__((visibility("default")))
 
 #define SK_ARRAY_SIZE(a)	 (sizeof(a) / sizeof((a)[0]))
@@ -56,10 +58,10 @@ struct sk_error {
 };
 
 /* Fills @err (unless NULL) with @code, a negative errno value, and the sentence; returns @code. */
-int sk_error_set(struct sk_error *err, int code, const char *fmt, ...) SK_PRINTF(3, 4);
+int sk_error_set(struct sk_error *err, int code, const char *fmt, ...) SK_PRINTF(3, 4) SK_COLD;
 
 /* Puts "TEXT: " in front of the sentence that a callee left in @err (unless NULL). */
-void sk_error_prefix(struct sk_error *err, const char *fmt, ...) SK_PRINTF(2, 3);
+void sk_error_prefix(struct sk_error *err, const char *fmt, ...) SK_PRINTF(2, 3) SK_COLD;
 
 /* A function of a library. */
 struct sk_symbol {
@@ -91,7 +93,7 @@ struct sk_log {
 };
 
 void sk_logf(const struct sk_log *log, enum sk_log_level level, const char *fmt, ...)
-	SK_PRINTF(3, 4);
+	SK_PRINTF(3, 4) SK_COLD;
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sk_now_ns(void);
