@@ -163,65 +163,86 @@ static void configure(struct run *run, struct sk_vm_config *config)
 		config->virtio_console = &run->hvc.config;
 }
 
+static void put_text(struct sk_writer *w, const char *text)
+{
+	sk_put_bytes(w, text, strlen(text));
+}
+
 /* A word of the command line, behind others; with a blank in it it stands in double quotes. */
-static void put_word(FILE *file, const char *name, const char *value)
+static void put_word(struct sk_writer *w, const char *name, const char *value)
 {
 	const char *quote = (!*name && !*value) || strpbrk(value, " \t\n") ? "\"" : "";
 
-	fprintf(file, "%s%s%s%s%s", ftello(file) ? " " : "", quote, name, value, quote);
+	put_text(w, w->len_bytes ? " " : "");
+	put_text(w, quote);
+	put_text(w, name);
+	put_text(w, value);
+	put_text(w, quote);
 }
 
 /* What only a unikernel is told; words of the user's own come later and win. */
-static void put_unikernel_words(FILE *file, const struct run *run)
+static void put_unikernel_words(struct sk_writer *w, const struct run *run)
 {
 	const struct cli_options *o = run->options;
 
 	if (!strchr(o->kernel, '"'))
-		put_word(file, "skete.name=", o->kernel);
+		put_word(w, "skete.name=", o->kernel);
 	/* Raw bytes of a terminal; as a process it reads one that edits lines itself. */
 	if (o->isolation != CLI_ISOLATION_PROCESS &&
 	    (terminal_is_interactive(&run->terminal) || o->serial.kind == CLI_SERIAL_PTY))
-		put_word(file, "skete.terminal", "");
+		put_word(w, "skete.terminal", "");
 	if (o->gdb_port)
-		put_word(file, "skete.gdb", "");
+		put_word(w, "skete.gdb", "");
 }
 
 /*
  * The guest program's arguments follow " -- " on the command line, where Linux passes them on to
- * init. *@out is the caller's to free, after an error, too.
+ * init.
  */
+static void put_cmdline(struct sk_writer *w, const struct run *run)
+{
+	const struct cli_options *o = run->options;
+
+	if (run->is_unikernel)
+		put_unikernel_words(w, run);
+	if (o->cmdline && *o->cmdline) {
+		put_text(w, w->len_bytes ? " " : "");
+		put_text(w, o->cmdline);
+	}
+	if (o->has_strace)
+		put_word(w, "skete.strace", "");
+	if (o->has_stats)
+		put_word(w, "skete.stats", "");
+	if (o->arg.nr)
+		put_word(w, "--", "");
+	for (size_t i = 0; i < o->arg.nr; i++)
+		put_word(w, "", o->arg.items[i]);
+}
+
+/* *@out is the caller's to free. */
 static int build_cmdline(const struct run *run, char **out, struct sk_error *err)
 {
 	const struct cli_options *o = run->options;
+	struct sk_writer w;
 	size_t len;
-	FILE *file = open_memstream(out, &len);
 
-	if (!file)
-		return sk_error_set(err, -ENOMEM, "no memory for the command line");
-	if (run->is_unikernel)
-		put_unikernel_words(file, run);
-	if (o->cmdline && *o->cmdline)
-		fprintf(file, "%s%s", ftello(file) ? " " : "", o->cmdline);
-	if (o->has_strace)
-		put_word(file, "skete.strace", "");
-	if (o->has_stats)
-		put_word(file, "skete.stats", "");
-	if (o->arg.nr)
-		put_word(file, "--", "");
-	for (size_t i = 0; i < o->arg.nr; i++) {
-		const char *arg = o->arg.items[i];
-
-		if (strchr(arg, '"')) {
-			fclose(file);
+	for (size_t i = 0; i < o->arg.nr; i++)
+		if (strchr(o->arg.items[i], '"'))
 			return sk_error_set(
 				err, -EINVAL,
 				"the argument '%s' has a double quote, which a kernel's "
 				"command line cannot carry",
-				arg);
-		}
-		put_word(file, "", arg);
-	}
-	return fclose(file) ? sk_error_set(err, -ENOMEM, "no memory for the command line") : 0;
+				(const char *)o->arg.items[i]);
+	sk_writer_init(&w, NULL, 0);
+	put_cmdline(&w, run);
+	len = w.len_bytes;
+	*out = malloc(len + 1);
+	if (!*out)
+		return sk_error_set(err, -ENOMEM, "no memory for the command line");
+	sk_writer_init(&w, *out, len);
+	put_cmdline(&w, run);
+	(*out)[len] = '\0';
+	return 0;
 }
 
 static int open_pty(struct run *run, struct sk_error *err)

@@ -159,14 +159,25 @@ static void run(struct vcpu_thread *t, struct machine *m)
 	}
 }
 
+/* "vcpu0" */
+static void name_thread(uint32_t index)
+{
+	char name[] = "vcpu\0\0";
+	char *digit = name + strlen(name);
+
+	_Static_assert(SK_VM_MAX_CPUS <= 100, "a vCPU's number has two digits");
+	if (index >= 10)
+		*digit++ = (char)('0' + index / 10);
+	*digit = (char)('0' + index % 10);
+	pthread_setname_np(pthread_self(), name);
+}
+
 void *vcpu_thread_main(void *arg)
 {
 	struct vcpu_thread *t = arg;
 	struct sk_vm *vm = t->vm;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", t->index);
-	pthread_setname_np(pthread_self(), name);
+	name_thread(t->index);
 	while (vm_park(vm, t->index)) {
 		if (t->index == 0 && !atomic_load_explicit(&vm->first_run_ns, memory_order_relaxed))
 			atomic_store_explicit(&vm->first_run_ns, sk_now_ns(), memory_order_relaxed);

@@ -7,8 +7,6 @@
  */
 #include "acpi_internal.h"
 
-#include <stdio.h>
-
 #define MAX_SERIALS	    9
 #define RTC_PORT	    0x70
 #define RTC_IRQ		    8
@@ -19,13 +17,20 @@
 #define EVENT_BUTTON	    1
 #define EVENT_REGISTER_BITS 8
 
+/* A name of four letters: @letter and three digits of @index. */
+static void begin_numbered_device(struct sk_aml *a, char letter, unsigned int index)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char name[] = {letter, digits[index >> 8 & 15], digits[index >> 4 & 15],
+			     digits[index & 15], '\0'};
+
+	sk_aml_device_begin(a, name);
+}
+
 static void put_cpus(struct sk_aml *a, unsigned int nr_cpus)
 {
-	char name[8];
-
 	for (unsigned int i = 0; i < nr_cpus; i++) {
-		snprintf(name, sizeof(name), "C%03X", i & 0xfff);
-		sk_aml_device_begin(a, name);
+		begin_numbered_device(a, 'C', i);
 		sk_aml_name_string(a, "_HID", "ACPI0007");
 		sk_aml_name_int(a, "_UID", i);
 		sk_aml_end(a);
@@ -43,9 +48,8 @@ static void put_irq(struct sk_aml *a, uint32_t gsi, bool is_level)
 
 static void put_serial(struct sk_aml *a, const struct sk_acpi_device *dev, unsigned int index)
 {
-	char name[8];
+	const char name[] = {'C', 'O', 'M', (char)('0' + (index + 1) % 10), '\0'};
 
-	snprintf(name, sizeof(name), "COM%u", (index + 1) % 10);
 	sk_aml_device_begin(a, name);
 	sk_aml_name_eisa_id(a, "_HID", "PNP0501");
 	sk_aml_name_int(a, "_UID", index);
@@ -60,10 +64,8 @@ static void put_serial(struct sk_aml *a, const struct sk_acpi_device *dev, unsig
 static void put_virtio_mmio(struct sk_aml *a, const struct sk_acpi_device *dev, unsigned int index)
 {
 	uint64_t last = dev->base + dev->len_bytes - 1;
-	char name[8];
 
-	snprintf(name, sizeof(name), "V%03X", index & 0xfff);
-	sk_aml_device_begin(a, name);
+	begin_numbered_device(a, 'V', index);
 	sk_aml_name_string(a, "_HID", "LNRO0005");
 	sk_aml_name_int(a, "_UID", index);
 	sk_aml_name_int(a, "_CCA", 1);

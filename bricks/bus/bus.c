@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #define CACHE_LINE_BYTES 64
 
@@ -152,7 +151,7 @@ int sk_bus_add(struct sk_bus *bus, uint64_t base, uint64_t len_bytes, const stru
 	struct range range = {.base = base, .ops = ops, .dev = dev};
 	int r;
 
-	snprintf(range.name, sizeof(range.name), "%s", name);
+	memcpy(range.name, name, strnlen(name, sizeof(range.name) - 1));
 	if (!ops->read || !ops->write)
 		return sk_error_set(err, -EINVAL, "bus: %s has no read or no write operation",
 				    range.name);

@@ -9,7 +9,6 @@
 
 #include <elf.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 bool sk_loader_is_elf(const struct image *img)
 {
@@ -226,11 +225,8 @@ bool sk_loader_elf_holds(const struct elf_file *elf, gpa_t gpa)
 
 static int put_segment(struct loading *l, const struct image *img, const struct elf_segment *seg)
 {
-	char part[64];
 	int rc;
 
-	snprintf(part, sizeof(part), "program header %u at offset 0x%" PRIx64, seg->index,
-		 seg->header_offset);
 	if (!sk_range_fits(seg->gpa, seg->mem_bytes, LOADER_4_GIB))
 		return segment_error(img, seg, l->err,
 				     "the segment does not lie below 4 GiB: it starts at physical "
@@ -238,11 +234,12 @@ static int put_segment(struct loading *l, const struct image *img, const struct 
 				     seg->gpa);
 	rc = sk_loader_claim(l, seg->gpa, seg->mem_bytes, "a kernel segment");
 	if (rc) {
-		sk_loader_image_prefix(img, l->err, "%s", part);
+		sk_loader_image_prefix(img, l->err, "program header %u at offset 0x%" PRIx64,
+				       seg->index, seg->header_offset);
 		return rc;
 	}
-	rc = sk_loader_image_read_to_guest(img, seg->offset, l->gm, seg->gpa, seg->file_bytes, part,
-					   l->err);
+	rc = sk_loader_image_read_to_guest(img, seg->offset, l->gm, seg->gpa, seg->file_bytes,
+					   "a kernel segment", l->err);
 	if (rc)
 		return rc;
 	sk_loader_put_zeroes(l, seg->gpa + seg->file_bytes, seg->mem_bytes - seg->file_bytes);

@@ -75,7 +75,6 @@ static gpa_t ram_end(const struct sk_gmem *gm)
 
 int sk_loader_claim(struct loading *l, gpa_t gpa, uint64_t len_bytes, const char *what)
 {
-	const struct loader_size_text ram = sk_loader_size_text(sk_gmem_size_bytes(l->gm));
 	struct sk_loader_entry *entry = &l->entry;
 	const struct claim *other;
 	gpa_t end;
@@ -88,12 +87,12 @@ int sk_loader_claim(struct loading *l, gpa_t gpa, uint64_t len_bytes, const char
 	if (end > ram_end(l->gm))
 		return sk_error_set(l->err, -ENOMEM,
 				    "%s ends at 0x%" PRIx64 ", beyond the guest's RAM (%s)", what,
-				    end, ram.text);
+				    end, sk_loader_size_text(sk_gmem_size_bytes(l->gm)).text);
 	if (!sk_gmem_is_ram(l->gm, gpa, len_bytes))
-		return sk_error_set(l->err, -ENOMEM,
-				    "%s at 0x%" PRIx64 "-0x%" PRIx64
-				    " is not wholly in the guest's RAM (%s)",
-				    what, gpa, end, ram.text);
+		return sk_error_set(
+			l->err, -ENOMEM,
+			"%s at 0x%" PRIx64 "-0x%" PRIx64 " is not wholly in the guest's RAM (%s)",
+			what, gpa, end, sk_loader_size_text(sk_gmem_size_bytes(l->gm)).text);
 	other = find_claim(l, gpa, len_bytes);
 	if (other)
 		return sk_error_set(

@@ -100,7 +100,7 @@ const char *cli_printable(char *dst, size_t size, const char *text)
 
 const char *cli_quote(char *dst, size_t size, const char *text)
 {
-	snprintf(dst, size, "'");
+	strcpy(dst, "'");
 	append(dst, size, text, 1);
 	strcat(dst, "'");
 	return dst;

@@ -139,21 +139,25 @@ static const char *format_number(char dst[CLI_SIZE_TEXT_MAX], const struct cli_o
 	return dst;
 }
 
+/* @complaint: "is too little, the least is" */
+static int fail_number(const struct cli_option *opt, uint64_t value, const char *complaint,
+		       uint64_t limit, struct sk_error *err)
+{
+	char shown[CLI_SIZE_TEXT_MAX], limit_shown[CLI_SIZE_TEXT_MAX];
+
+	return sk_error_set(err, -EINVAL, "%s %s %s; %s", format_number(shown, opt, value),
+			    complaint, format_number(limit_shown, opt, limit), hint_of(opt));
+}
+
 int cli_value_set_number(void *values, const struct cli_option *opt, uint64_t value,
 			 struct sk_error *err)
 {
-	char shown[CLI_SIZE_TEXT_MAX], limit[CLI_SIZE_TEXT_MAX];
-
-	format_number(shown, opt, value);
 	if (value < opt->min)
-		return sk_error_set(err, -EINVAL, "%s is too little, the least is %s; %s", shown,
-				    format_number(limit, opt, opt->min), hint_of(opt));
+		return fail_number(opt, value, "is too little, the least is", opt->min, err);
 	if (value > opt->max)
-		return sk_error_set(err, -EINVAL, "%s is too much, the most is %s; %s", shown,
-				    format_number(limit, opt, opt->max), hint_of(opt));
+		return fail_number(opt, value, "is too much, the most is", opt->max, err);
 	if (opt->step && value % opt->step)
-		return sk_error_set(err, -EINVAL, "%s is not a multiple of %s; %s", shown,
-				    format_number(limit, opt, opt->step), hint_of(opt));
+		return fail_number(opt, value, "is not a multiple of", opt->step, err);
 	*(uint64_t *)field(values, opt) = value;
 	return 0;
 }
