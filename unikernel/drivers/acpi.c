@@ -37,10 +37,14 @@ static const uint8_t *table_at(uint64_t pa, uint32_t *bytes)
 	return *bytes >= 36 ? physical(pa, *bytes) : NULL;
 }
 
+/* Some tables list a CPU twice, as one with a local APIC and as one with an x2APIC. */
 static void add_cpu(uint32_t apic_id)
 {
 	static uint32_t found;
 
+	for (uint32_t i = 0; i < found; i++)
+		if (cpus[i].apic_id == apic_id)
+			return;
 	if (found < MAX_CPUS) {
 		cpus[found].apic_id = apic_id;
 		cpus[found].index = found;
@@ -57,7 +61,7 @@ static void read_madt(const uint8_t *madt, uint32_t bytes)
 			break;
 		if (e[0] == 0 && e[1] >= 8 && e[4] & 1)
 			add_cpu(e[3]);
-		if (e[0] == 9 && e[1] >= 16 && e[8] & 1 && get(e + 4, 4) > 254)
+		if (e[0] == 9 && e[1] >= 16 && e[8] & 1)
 			add_cpu(get(e + 4, 4));
 	}
 }
@@ -65,13 +69,13 @@ static void read_madt(const uint8_t *madt, uint32_t bytes)
 /* Name(_S5_, Package(){type, ...}): 08 "_S5_" 12 length count [0a] type. */
 static void find_s5(const uint8_t *dsdt, uint32_t bytes)
 {
-	for (uint32_t i = 36; i + 12 < bytes; i++) {
-		const uint8_t *p = dsdt + i;
+	const uint8_t *end = dsdt + bytes;
 
+	for (const uint8_t *p = dsdt + 36; p + 6 <= end; p++) {
 		if (memcmp(p, "_S5_", 4) || p[4] != 0x12)
 			continue;
 		p += 5 + 1 + (p[5] >> 6) + 1;
-		if (p + 2 > dsdt + bytes)
+		if (p >= end || (*p == 0x0a && p + 1 == end))
 			return;
 		acpi_power.sleep_type = *p == 0x0a ? p[1] : *p;
 		return;
@@ -80,7 +84,7 @@ static void find_s5(const uint8_t *dsdt, uint32_t bytes)
 
 static void read_fadt(const uint8_t *fadt, uint32_t bytes)
 {
-	const uint8_t *dsdt;
+	const uint8_t *dsdt = NULL;
 	uint32_t length;
 
 	if (bytes < 116)
@@ -91,7 +95,11 @@ static void read_fadt(const uint8_t *fadt, uint32_t bytes)
 		acpi_power.sleep_is_memory = fadt[244] == 0;
 		acpi_power.sleep_control = get(fadt + 248, 4);
 	}
-	dsdt = table_at(get(fadt + 40, 4), &length);
+	/* X_DSDT, if it is there: the only one that some tables have. */
+	if (bytes >= 148 && get(fadt + 140, 4) && !get(fadt + 144, 4))
+		dsdt = table_at(get(fadt + 140, 4), &length);
+	if (!dsdt)
+		dsdt = table_at(get(fadt + 40, 4), &length);
 	if (dsdt)
 		find_s5(dsdt, length);
 }
