@@ -288,6 +288,10 @@ int main(int argc, char **argv)
 	pthread_t threads[4];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1 && !strcmp(argv[1], "size")) {
+		printf("%ld MiB\n", sysconf(_SC_PHYS_PAGES) / (long)(MIB / 4096));
+		return 0;
+	}
 	if (argc > 1)
 		return reuse_sizes((size_t)atol(argv[1]) * MIB);
 

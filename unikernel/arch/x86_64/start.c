@@ -20,6 +20,7 @@
 #define PAGE	      4096ull
 #define HUGE	      0x200000ull
 #define E820_RAM      1
+#define RAM_END	      (1ull << 38) /* what is beyond is not used */
 #define LEAVES_ZEROED 8
 #define UPPERS_ZEROED 5
 
@@ -80,7 +81,9 @@ void add_ram(uint64_t start, uint64_t end)
 	end &= -PAGE;
 	if (start < 0x100000)
 		start = 0x100000;
-	if (start >= end || end > 1ull << 38 || boot.ram_count == BOOT_RANGES)
+	if (end > RAM_END)
+		end = RAM_END;
+	if (start >= end || boot.ram_count == BOOT_RANGES)
 		return;
 	boot.ram[boot.ram_count++] = (struct boot_range){start, end};
 	boot.ram_bytes += end - start;
