@@ -9,23 +9,22 @@
  */
 #include "machine.h"
 
-#define CMDLINE_GPA    0x20000
-#define PVH_GPA	       0x6000
-#define MODULES_GPA    0x6040
-#define MAP_GPA	       0x7000
-#define ZERO_PAGE_GPA  0x7000
-#define GDT_GPA	       0x500
-#define STACK_GPA      0x8ff0
-#define PML4_GPA       0x9000
-#define EBDA_GPA       0x9fc00
-#define HIGH_GPA       0x100000
-#define PCI_CONFIG_GPA 0xeec00000ull
-#define IOAPIC_GPA     0xfec00000u
-#define LAPIC_GPA      0xfee00000u
-#define RAM	       1
-#define RESERVED       2
-#define S5_PORT	       0x600
-#define S5_VALUE       (5 << 2 | 1 << 5)
+#define CMDLINE_GPA   0x20000
+#define PVH_GPA	      0x6000
+#define MODULES_GPA   0x6040
+#define MAP_GPA	      0x7000
+#define ZERO_PAGE_GPA 0x7000
+#define GDT_GPA	      0x500
+#define STACK_GPA     0x8ff0
+#define PML4_GPA      0x9000
+#define EBDA_GPA      0x9fc00
+#define HIGH_GPA      0x100000
+#define IOAPIC_GPA    0xfec00000u
+#define LAPIC_GPA     0xfee00000u
+#define RAM	      1
+#define RESERVED      2
+#define S5_PORT	      0x600
+#define S5_VALUE      (5 << 2 | 1 << 5)
 
 static const char *args_path, *tree_path;
 
@@ -35,38 +34,59 @@ struct initrd {
 
 /* ---- memory maps ---- */
 
-struct range {
-	uint64_t start, bytes;
-	uint32_t type;
+struct map {
+	struct {
+		uint64_t start, bytes;
+		uint32_t type;
+	} range[8];
+	size_t n;
 };
 
-static size_t memory_map(const struct peer *p, struct range map[8])
+static void map_add(struct map *map, uint64_t start, uint64_t bytes, uint32_t type)
 {
-	size_t n = 0;
+	map->range[map->n].start = start;
+	map->range[map->n].bytes = bytes;
+	map->range[map->n++].type = type;
+}
 
-	map[n++] = (struct range){0, EBDA_GPA, RAM};
-	map[n++] = (struct range){EBDA_GPA, HIGH_GPA - EBDA_GPA, RESERVED};
-	map[n++] = (struct range){PCI_CONFIG_GPA, 256 * SK_MIB, RESERVED};
+static struct map firecracker_map(const struct peer *p)
+{
+	struct map map = {.n = 0};
+
+	map_add(&map, 0, EBDA_GPA, RAM);
+	map_add(&map, EBDA_GPA, HIGH_GPA - EBDA_GPA, RESERVED);
+	map_add(&map, 0xeec00000, 256 * SK_MIB, RESERVED);
 	if (p->high_end > 4 * SK_GIB)
-		map[n++] = (struct range){4 * SK_GIB, p->high_end - 4 * SK_GIB, RAM};
-	map[n++] = (struct range){HIGH_GPA, p->low_end - HIGH_GPA, RAM};
-	return n;
+		map_add(&map, 4 * SK_GIB, p->high_end - 4 * SK_GIB, RAM);
+	map_add(&map, HIGH_GPA, p->low_end - HIGH_GPA, RAM);
+	return map;
+}
+
+static struct map cloud_hypervisor_map(const struct peer *p)
+{
+	struct map map = {.n = 0};
+
+	map_add(&map, 0, 0xa0000, RAM);
+	map_add(&map, HIGH_GPA, p->low_end - HIGH_GPA, RAM);
+	if (p->high_end > 4 * SK_GIB)
+		map_add(&map, 4 * SK_GIB, p->high_end - 4 * SK_GIB, RAM);
+	map_add(&map, 0xe8000000, 256 * SK_MIB, RESERVED);
+	return map;
 }
 
 /* ---- hvm_start_info and the zero page ---- */
 
-static void write_pvh(struct peer *p, uint64_t rsdp, const struct initrd *initrd)
+static void write_pvh(struct peer *p, const struct map *map, uint64_t rsdp,
+		      const struct initrd *initrd)
 {
 	uint8_t info[56] = {0}, entry[24] = {0}, module[32] = {0};
-	struct range map[8];
-	size_t n = memory_map(p, map);
 
 	sk_store_le32(info, 0x336ec578);
 	sk_store_le32(info + 4, 1); /* version */
 	sk_store_le64(info + 24, CMDLINE_GPA);
 	sk_store_le64(info + 32, rsdp);
 	sk_store_le64(info + 40, MAP_GPA);
-	sk_store_le32(info + 48, (uint32_t)n);
+	sk_store_le32(info + 48, (uint32_t)map->n);
 	if (initrd) {
 		sk_store_le32(info + 12, 1);
 		sk_store_le64(info + 16, MODULES_GPA);
@@ -75,10 +95,10 @@ static void write_pvh(struct peer *p, uint64_t rsdp, const struct initrd *initrd
 		peer_write(p, MODULES_GPA, module, sizeof(module));
 	}
 	peer_write(p, PVH_GPA, info, sizeof(info));
-	for (size_t i = 0; i < n; i++) {
-		sk_store_le64(entry, map[i].start);
-		sk_store_le64(entry + 8, map[i].bytes);
-		sk_store_le32(entry + 16, map[i].type);
+	for (size_t i = 0; i < map->n; i++) {
+		sk_store_le64(entry, map->range[i].start);
+		sk_store_le64(entry + 8, map->range[i].bytes);
+		sk_store_le32(entry + 16, map->range[i].type);
 		peer_write(p, MAP_GPA + i * sizeof(entry), entry, sizeof(entry));
 	}
 }
@@ -86,8 +106,7 @@ static void write_pvh(struct peer *p, uint64_t rsdp, const struct initrd *initrd
 static void write_zero_page(struct peer *p, const struct initrd *initrd)
 {
 	uint8_t page[4096] = {0};
-	struct range map[8];
-	size_t n = memory_map(p, map);
+	struct map map = firecracker_map(p);
 
 	sk_store_le16(page + 0x1fe, 0xaa55);
 	memcpy(page + 0x202, "HdrS", 4);
@@ -98,11 +117,11 @@ static void write_zero_page(struct peer *p, const struct initrd *initrd)
 		sk_store_le32(page + 0x218, (uint32_t)initrd->gpa);
 		sk_store_le32(page + 0x21c, (uint32_t)initrd->bytes);
 	}
-	page[0x1e8] = (uint8_t)n;
-	for (size_t i = 0; i < n; i++) {
-		sk_store_le64(page + 0x2d0 + i * 20, map[i].start);
-		sk_store_le64(page + 0x2d0 + i * 20 + 8, map[i].bytes);
-		sk_store_le32(page + 0x2d0 + i * 20 + 16, map[i].type);
+	page[0x1e8] = (uint8_t)map.n;
+	for (size_t i = 0; i < map.n; i++) {
+		sk_store_le64(page + 0x2d0 + i * 20, map.range[i].start);
+		sk_store_le64(page + 0x2d0 + i * 20 + 8, map.range[i].bytes);
+		sk_store_le32(page + 0x2d0 + i * 20 + 16, map.range[i].type);
 	}
 	peer_write(p, ZERO_PAGE_GPA, page, sizeof(page));
 }
@@ -282,8 +301,10 @@ static void enter_by_pvh(struct peer *p, struct sk_kvm_entry *entry)
 /* By the PVH note; the root of ACPI's tables is not told, but lies where one looks for it. */
 static void firecracker_pvh(struct peer *p, const struct initrd *initrd, struct sk_kvm_entry *entry)
 {
+	const struct map map = firecracker_map(p);
+
 	firecracker_mp_table(p);
-	write_pvh(p, 0, initrd);
+	write_pvh(p, &map, 0, initrd);
 	firecracker_acpi(p);
 	enter_by_pvh(p, entry);
 }
@@ -321,6 +342,7 @@ static void cloud_hypervisor(struct peer *p, const struct initrd *initrd,
 {
 	static const uint8_t s5[] = "\x08_S5_\x12\x04\x01\x0a\x05";
 	const uint64_t rsdp = 0xa0000;
+	const struct map map = cloud_hypervisor_map(p);
 	uint64_t next = rsdp + 36, dsdt, fadt, madt;
 	struct table t;
 
@@ -354,7 +376,7 @@ static void cloud_hypervisor(struct peer *p, const struct initrd *initrd,
 	memcpy(add(&t, 10), "\2\12\0\4\4", 5); /* the serial port's interrupt */
 	madt = acpi_end(p, &t, &next);
 	write_rsdp(p, rsdp, write_xsdt(p, fadt, madt, &next));
-	write_pvh(p, rsdp, initrd);
+	write_pvh(p, &map, rsdp, initrd);
 	enter_by_pvh(p, entry);
 }
 
@@ -366,12 +388,15 @@ struct monitor {
 	enum sk_kvm_irqchip irqchip;
 	uint16_t sleep_port;
 	enum peer_end end; /* a reset is how Firecracker's machines end */
+	bool is_hyperv;	   /* the hypervisor's leaves are Hyper-V's: no KVM clock */
 };
 
 static struct monitor monitors[] = {
 	{"Firecracker, PVH", firecracker_pvh, SK_KVM_IRQCHIP_KERNEL, 0, PEER_RESET},
 	{"Firecracker, Linux entry", firecracker_linux, SK_KVM_IRQCHIP_KERNEL, 0, PEER_RESET},
 	{"Cloud Hypervisor", cloud_hypervisor, SK_KVM_IRQCHIP_SPLIT, S5_PORT, PEER_POWERED_OFF},
+	{"Cloud Hypervisor, kvm_hyperv", cloud_hypervisor, SK_KVM_IRQCHIP_SPLIT, S5_PORT,
+	 PEER_POWERED_OFF, .is_hyperv = true},
 };
 
 /* Runs a program with a file as its initial RAM disk, if @disk, and says what it said. */
@@ -384,6 +409,7 @@ static void run(struct peer *p, const struct monitor *monitor, uint32_t cpus, ui
 		.irqchip = monitor->irqchip,
 		.sleep_port = monitor->sleep_port,
 		.sleep_value = S5_VALUE,
+		.is_hyperv = monitor->is_hyperv,
 	};
 	struct initrd initrd;
 	struct sk_kvm_entry entry;

@@ -80,6 +80,20 @@ static void load(struct peer *p, const char *path)
 	test_free(image);
 }
 
+/* "Linux KVM Hv", and nothing about a clock. */
+static void say_hyperv(struct sk_kvm_cpuid *table)
+{
+	struct kvm_cpuid_entry2 *leaf = sk_kvm_cpuid_find(table, 0x40000000, 0);
+
+	assert_non_null(leaf);
+	leaf->ebx = 0x756e694c;
+	leaf->ecx = 0x564b2078;
+	leaf->edx = 0x7648204d;
+	leaf = sk_kvm_cpuid_find(table, 0x40000001, 0);
+	assert_non_null(leaf);
+	leaf->eax = 0x31237648; /* "Hv#1" */
+}
+
 static void create_cpu(struct peer *p, uint32_t index, const struct sk_kvm_cpuid *supported)
 {
 	struct peer_cpu *cpu = &p->cpus[index];
@@ -95,6 +109,8 @@ static void create_cpu(struct peer *p, uint32_t index, const struct sk_kvm_cpuid
 	cpu->peer = p;
 	check(sk_kvm_vcpu_create(&cpu->vcpu, p->vm, index, &err), &err);
 	check(sk_kvm_cpuid_build(&table, supported, &config, &err), &err);
+	if (p->config.is_hyperv)
+		say_hyperv(&table);
 	assert_int_equal(sk_kvm_vcpu_set_cpuid(cpu->vcpu, &table), 0);
 	check(sk_kvm_vcpu_set_firmware_state(cpu->vcpu, &err), &err);
 }

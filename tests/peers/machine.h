@@ -30,6 +30,7 @@ struct peer_config {
 	enum sk_kvm_irqchip irqchip;
 	uint16_t sleep_port; /* ACPI's sleep control register, 0: none */
 	uint8_t sleep_value; /* what must be written there */
+	bool is_hyperv;	     /* CPUID says Hyper-V instead of KVM */
 };
 
 struct peer;
