@@ -130,7 +130,7 @@ static uint64_t page_end(uint64_t at)
 /* Take the pages [from, to) out of the file and its mappings: see mm/files.c. */
 static void cut(struct inode *inode, uint64_t from, uint64_t to)
 {
-	if (!inode->pages.count)
+	if (!inode->pages.count && !inode->mappings)
 		return;
 	__atomic_fetch_add(&inode->cutting, 1, __ATOMIC_SEQ_CST);
 	if (inode->mappings)
