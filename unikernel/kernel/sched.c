@@ -11,7 +11,9 @@
 #include "kernel.h"
 #include "signals.h"
 
-#define POLL_TSC 60000 /* about 20 us of looking for work before halting */
+/* How long an idle CPU looks for work before it halts: see adapt(). */
+#define POLL_MAX_NS   200000
+#define POLL_START_NS 50000
 
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(4096)));
 uint32_t cpu_count = 1;
@@ -32,6 +34,7 @@ static void enqueue(struct cpu *cpu, struct thread *thread, int first)
 	if (!thread->next)
 		cpu->rq_tail = thread;
 	thread->queued = 1;
+	cpu->rq_level = cpu->rq_head->level;
 	cpu->rq_len++;
 }
 
@@ -43,6 +46,8 @@ static void unlink_after(struct cpu *cpu, struct thread *before, struct thread *
 		cpu->rq_head = thread->next;
 	if (cpu->rq_tail == thread)
 		cpu->rq_tail = before;
+	if (cpu->rq_head)
+		cpu->rq_level = cpu->rq_head->level;
 	thread->queued = 0;
 	cpu->rq_len--;
 }
@@ -159,7 +164,7 @@ static void make_current(struct cpu *cpu, struct thread *next)
 	cpu->regs_top = (uint64_t)(&next->regs + 1);
 	next->cpu = cpu;
 	next->on_cpu = 1;
-	/* Sequentially consistent: the partner is sched_set_affinity(). */
+	/* Sequentially consistent: the partners are sched_set_affinity() and notify(). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!may_run(next, cpu)) /* since it was taken from the queue */
 		cpu->preempt = 1;
@@ -190,17 +195,41 @@ static struct thread *pick(struct cpu *cpu, struct thread *prev)
 	return next;
 }
 
+/*
+ * Whoever has come to the queue since pick() looked there was told nothing (see notify()): it gets
+ * its turn at a tick, or at once if it goes before the thread that runs now.
+ */
+static void look_behind(struct cpu *cpu)
+{
+	if (!cpu->rq_len || cpu->current == cpu->idle_thread)
+		return;
+	want_tick(cpu);
+	if (cpu->rq_level > cpu->current->level) {
+		cpu->preempt = 1;
+		set_pending(cpu, 1u << IRQ_RESCHEDULE);
+	}
+}
+
+/* Take the next thread and make it the current one. NULL: the present one goes on. */
+static struct thread *advance(struct cpu *cpu, struct thread *prev)
+{
+	struct thread *next = pick(cpu, prev);
+
+	if (!next || next == prev)
+		next = NULL;
+	else
+		make_current(cpu, next);
+	look_behind(cpu);
+	return next;
+}
+
 void sched_switch(void)
 {
 	struct cpu *cpu = this_cpu();
-	struct thread *prev = cpu->current, *next = pick(cpu, prev);
+	struct thread *prev = cpu->current, *next = advance(cpu, prev);
 
-	if (!next || next == prev)
-		return;
-	make_current(cpu, next);
-	if (cpu->rq_len)
-		want_tick(cpu);
-	sched_switch_asm(prev, next);
+	if (next)
+		sched_switch_asm(prev, next);
 }
 
 void sched_yield_cpu(void)
@@ -215,18 +244,15 @@ void sched_yield_cpu(void)
 void sched_preempt(void)
 {
 	struct cpu *cpu = this_cpu();
-	struct thread *prev = cpu->current, *next = pick(cpu, prev);
+	struct thread *prev = cpu->current, *next = advance(cpu, prev);
 
-	if (!next || next == prev)
+	if (!next)
 		return;
-	make_current(cpu, next);
 	asm volatile("xsave64 (%0)" : : "r"(prev->xsave), "a"(XSAVE_MASK), "d"(0) : "memory");
 	if (~*(const uint16_t *)prev->xsave & 0x3f)
 		asm volatile("fnclex"); /* an x87 exception that waits is prev's alone */
 	prev->fs = get_fs();
 	prev->full = 1;
-	if (cpu->rq_len)
-		want_tick(cpu);
 	sched_resume(next, prev);
 }
 
@@ -238,26 +264,31 @@ void sched_exit(void)
 	dead->state = THREAD_DEAD;
 	timer_cancel(&dead->timer);
 	malloc_thread_exit(dead);
-	next = pick(cpu, dead);
-	make_current(cpu, next);
+	next = advance(cpu, dead);
 	thread_free(dead);
 	sched_resume(next, NULL);
 }
 
+/* Has this CPU nothing to do, now and next? Racy, as is all that choose() looks at. */
+static int is_free(const struct cpu *cpu)
+{
+	return cpu->current == cpu->idle_thread && !cpu->rq_len;
+}
+
 /*
- * Where a woken thread should run: where it ran, unless that CPU is busy and another one idle, or
+ * Where a woken thread should run: where it ran, unless that CPU is busy and another one free, or
  * another one's thread is below it.
  */
 static struct cpu *choose(const struct thread *thread)
 {
 	struct cpu *last = thread->cpu, *best = NULL;
 
-	if (thread->on_cpu || (last->idle && may_run(thread, last)))
+	if (thread->on_cpu || (is_free(last) && may_run(thread, last)))
 		return last;
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (!cpus[i].online || !may_run(thread, &cpus[i]))
 			continue;
-		if (cpus[i].idle)
+		if (is_free(&cpus[i]))
 			return &cpus[i];
 		if (!best || cpus[i].current->level < best->current->level)
 			best = &cpus[i];
@@ -276,21 +307,39 @@ static void look_at(struct cpu *cpu)
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
 }
 
-/* A thread of this level has joined this CPU's queue: see to it that the CPU notices. */
+/*
+ * A thread of this level has joined this CPU's queue: see to it that the CPU notices. To interrupt
+ * another CPU is dear, and mostly not needed. Whether it may be left out is settled by two pairs of
+ * a store and a load on either side, each with a full barrier in between:
+ *
+ *	here				there
+ *	the queue's length, current	current, the queue's length (make_current(), look_behind())
+ *	the queue's length, idle	idle, the queue's length (sched_idle(), before it halts)
+ *
+ * So either this CPU sees that the other one runs a thread or halts, and interrupts it, or the
+ * other one sees that somebody waits. A CPU whose current thread is the idle one, cannot go on, or
+ * is in a queue, is about to look: in pick(), under the lock, or in sched_idle(). If the
+ * thread has ended meanwhile, what is read of it may be anything; but then the other CPU's look
+ * comes after this one's store to the queue.
+ */
 static void notify(struct cpu *cpu, int32_t level)
 {
-	int goes_first;
+	const struct thread *current;
+	int is_running, goes_first;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	goes_first = !cpu->idle && level > cpu->current->level;
+	current = __atomic_load_n(&cpu->current, __ATOMIC_RELAXED);
+	is_running = current != cpu->idle_thread && current->state == THREAD_RUNNABLE &&
+		     !current->queued;
+	goes_first = is_running && level > current->level;
 	if (goes_first)
 		cpu->preempt = 1;
 	if (cpu == this_cpu()) {
-		if (cpu->current != cpu->idle_thread)
+		if (current != cpu->idle_thread)
 			want_tick(cpu);
 		if (goes_first)
 			set_pending(cpu, 1u << IRQ_RESCHEDULE);
-	} else if (goes_first || cpu->idle == CPU_HALTED || (!cpu->idle && !cpu->tick_ns)) {
+	} else if (goes_first || cpu->idle == CPU_HALTED || (is_running && !cpu->tick_ns)) {
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
 	}
 }
@@ -648,26 +697,64 @@ void sched_init_cpu(struct cpu *cpu, struct thread *idle)
 	cpu->online = 1;
 }
 
+/*
+ * From now on this CPU runs threads. While it was idle nobody interrupted it to flush its TLB (see
+ * tlb.c): it does so now, before it touches anything that could have been unmapped.
+ */
+static void leave_idle(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu->idle, CPU_BUSY, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&cpu->must_flush, 0, __ATOMIC_SEQ_CST))
+		platform->flush();
+}
+
+static int has_work(const struct cpu *cpu)
+{
+	return cpu->rq_len || cpu->pending;
+}
+
+/*
+ * To halt and to be woken costs tens of microseconds, most of which the waker pays: so a CPU looks
+ * for work for a while before. For how long follows what happened last, as in Linux's governor
+ * "haltpoll": longer, if work came soon after it had halted; ever shorter, down to not at all,
+ * while work comes late. Then nothing is lost when nobody needs it, nor when the host lacks CPUs
+ * and the one that would bring the work waits for this one to let go of its.
+ */
+static void adapt(struct cpu *cpu, uint64_t idle_ns)
+{
+	if (idle_ns > POLL_MAX_NS)
+		cpu->poll_ns /= 2;
+	else if (idle_ns > cpu->poll_ns)
+		cpu->poll_ns = cpu->poll_ns < POLL_START_NS ? POLL_START_NS : POLL_MAX_NS;
+}
+
+/* Nobody is there to run: wait until somebody is, or an interrupt has come. */
+static void wait_for_work(struct cpu *cpu)
+{
+	uint64_t start = clock_ns();
+
+	cpu->idle = CPU_POLLING;
+	while (!has_work(cpu) && clock_ns() - start < cpu->poll_ns)
+		cpu_relax();
+	while (!has_work(cpu)) {
+		cpu->idle = CPU_HALTED;
+		__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see notify() */
+		if (!has_work(cpu))
+			platform->halt();
+		cpu->idle = CPU_POLLING;
+	}
+	adapt(cpu, clock_ns() - start);
+}
+
 void sched_idle(void)
 {
 	struct cpu *cpu = this_cpu();
 
 	for (;;) {
-		uint64_t start;
-
+		leave_idle(cpu);
 		if (cpu->pending)
 			run_interrupts(cpu);
-		cpu->idle = CPU_BUSY;
 		sched_switch();
-		cpu->idle = CPU_POLLING;
-		for (start = rdtsc(); rdtsc() - start < POLL_TSC && !cpu->rq_len && !cpu->pending;)
-			cpu_relax();
-		cpu->idle = CPU_HALTED;
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!cpu->rq_len && !cpu->pending)
-			platform->halt();
-		__atomic_store_n(&cpu->idle, CPU_POLLING, __ATOMIC_SEQ_CST);
-		if (__atomic_exchange_n(&cpu->must_flush, 0, __ATOMIC_SEQ_CST))
-			platform->flush();
+		wait_for_work(cpu);
 	}
 }

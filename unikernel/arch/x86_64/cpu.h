@@ -66,7 +66,8 @@ struct cpu {
 	uint32_t index;
 	struct thread *rq_head, *rq_tail;
 	volatile uint32_t rq_len;
-	volatile uint32_t idle; /* enum cpu_idle */
+	volatile int32_t rq_level; /* of the first in it, if there is one */
+	volatile uint32_t idle;	   /* enum cpu_idle */
 	struct thread *idle_thread;
 	/* this CPU's own */
 	volatile uint64_t tick_ns; /* when to look whether a time slice is over; 0: nobody waits */
@@ -74,11 +75,12 @@ struct cpu {
 	volatile uint32_t preempt; /* somebody waits who goes before the running thread */
 	volatile uint32_t misplaced; /* under rq_lock: somebody waits who may not run here */
 	volatile uint64_t since_ns, busy_ns; /* of the last switch; of all threads until then */
+	uint64_t poll_ns;		     /* how long it looks for work before it halts */
 	uint64_t armed_ns;		     /* what the hardware timer is set to; 0: not set */
 	uint32_t apic_id;
 	volatile uint32_t online;
 	uint32_t timer_lock;
-	uint32_t must_flush;  /* set while it is halted: flush before running anything */
+	uint32_t must_flush;  /* set while it is idle: flush before running anything */
 	struct timer *timers; /* sorted by deadline */
 	struct timer *volatile timer_running;
 	struct pvclock clock __attribute__((aligned(512)));
