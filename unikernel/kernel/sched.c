@@ -14,6 +14,8 @@
 /* How long an idle CPU looks for work before it halts: see adapt(). */
 #define POLL_MAX_NS   200000
 #define POLL_START_NS 50000
+#define POLL_TRIES    3
+#define POLL_FORGET   1024
 
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(4096)));
 uint32_t cpu_count = 1;
@@ -307,6 +309,18 @@ static void look_at(struct cpu *cpu)
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
 }
 
+/* Interrupt a CPU that has halted, once for each time. Returns whether it had. */
+static int rouse(struct cpu *cpu)
+{
+	uint32_t halted = CPU_HALTED;
+
+	if (!__atomic_compare_exchange_n(&cpu->idle, &halted, CPU_POLLING, 0, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return 0;
+	platform->interrupt(cpu, IRQ_RESCHEDULE);
+	return 1;
+}
+
 /*
  * A thread of this level has joined this CPU's queue: see to it that the CPU notices. To interrupt
  * another CPU is dear, and mostly not needed. Whether it may be left out is settled by two pairs of
@@ -339,8 +353,10 @@ static void notify(struct cpu *cpu, int32_t level)
 			want_tick(cpu);
 		if (goes_first)
 			set_pending(cpu, 1u << IRQ_RESCHEDULE);
-	} else if (goes_first || cpu->idle == CPU_HALTED || (is_running && !cpu->tick_ns)) {
+	} else if (goes_first || (is_running && !cpu->tick_ns)) {
 		platform->interrupt(cpu, IRQ_RESCHEDULE);
+	} else {
+		rouse(cpu);
 	}
 }
 
@@ -453,10 +469,8 @@ void timer_start(struct timer *timer, uint64_t deadline_ns)
 static void kick_idle(void)
 {
 	for (uint32_t i = 0; i < cpu_count; i++)
-		if (cpus[i].online && cpus[i].idle == CPU_HALTED) {
-			platform->interrupt(&cpus[i], IRQ_RESCHEDULE);
+		if (cpus[i].online && rouse(&cpus[i]))
 			return;
-		}
 }
 
 /*
@@ -717,14 +731,20 @@ static int has_work(const struct cpu *cpu)
  * To halt and to be woken costs tens of microseconds, most of which the waker pays: so a CPU looks
  * for work for a while before. For how long follows what happened last, as in Linux's governor
  * "haltpoll": longer, if work came soon after it had halted; ever shorter, down to not at all,
- * while work comes late. Then nothing is lost when nobody needs it, nor when the host lacks CPUs
- * and the one that would bring the work waits for this one to let go of its.
+ * while work comes late. Where the host lacks CPUs, whoever would bring the work waits for this CPU
+ * to let go of the host's: the longer it looks, the later work comes, and never while it looks. So
+ * the more often it has looked in vain, the rarer it tries a longer time.
  */
-static void adapt(struct cpu *cpu, uint64_t idle_ns)
+static void adapt(struct cpu *cpu, uint64_t idle_ns, int was_in_vain)
 {
-	if (idle_ns > POLL_MAX_NS)
+	uint32_t vain = cpu->polled_in_vain;
+
+	cpu->polled_in_vain = was_in_vain ? vain % POLL_FORGET + 1 : 0;
+	if (!was_in_vain)
+		return;
+	if (idle_ns > POLL_MAX_NS || (vain > POLL_TRIES && vain & (vain - 1)))
 		cpu->poll_ns /= 2;
-	else if (idle_ns > cpu->poll_ns)
+	else
 		cpu->poll_ns = cpu->poll_ns < POLL_START_NS ? POLL_START_NS : POLL_MAX_NS;
 }
 
@@ -732,18 +752,19 @@ static void adapt(struct cpu *cpu, uint64_t idle_ns)
 static void wait_for_work(struct cpu *cpu)
 {
 	uint64_t start = clock_ns();
+	int in_vain;
 
 	cpu->idle = CPU_POLLING;
 	while (!has_work(cpu) && clock_ns() - start < cpu->poll_ns)
 		cpu_relax();
+	in_vain = !has_work(cpu);
 	while (!has_work(cpu)) {
-		cpu->idle = CPU_HALTED;
-		__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see notify() */
+		__atomic_store_n(&cpu->idle, CPU_HALTED, __ATOMIC_SEQ_CST); /* see notify() */
 		if (!has_work(cpu))
 			platform->halt();
-		cpu->idle = CPU_POLLING;
+		__atomic_store_n(&cpu->idle, CPU_POLLING, __ATOMIC_SEQ_CST);
 	}
-	adapt(cpu, clock_ns() - start);
+	adapt(cpu, clock_ns() - start, in_vain);
 }
 
 void sched_idle(void)
