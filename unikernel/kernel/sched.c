@@ -16,6 +16,8 @@
 #define POLL_START_NS 50000
 #define POLL_TRIES    3
 #define POLL_FORGET   1024
+#define SOON_NS	      50000  /* who runs no longer than this at a time will not run for long now */
+#define MISTAKEN_NS   500000 /* if one does: when another CPU takes over who waits for it */
 
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(4096)));
 uint32_t cpu_count = 1;
@@ -126,12 +128,15 @@ static void arm(struct cpu *cpu)
 	}
 }
 
-/* Somebody waits: look at the end of the running thread's slice. */
-static void want_tick(struct cpu *cpu)
+/* Somebody waits: look at the end of the running thread's slice, or earlier. */
+static void want_tick(struct cpu *cpu, uint64_t within_ns)
 {
-	if (cpu->tick_ns && cpu->tick_slice_ns <= cpu->current->slice_ns)
+	uint64_t slice_ns = cpu->current->slice_ns;
+
+	slice_ns = slice_ns < within_ns ? slice_ns : within_ns;
+	if (cpu->tick_ns && cpu->tick_slice_ns <= slice_ns)
 		return;
-	cpu->tick_slice_ns = cpu->current->slice_ns;
+	cpu->tick_slice_ns = slice_ns;
 	cpu->tick_ns = clock_ns() + cpu->tick_slice_ns;
 	arm(cpu);
 }
@@ -152,12 +157,22 @@ static int slice_is_over(struct cpu *cpu, uint64_t now)
 	return 0;
 }
 
+/* How long a thread mostly runs before it has to wait for something. */
+static void note_burst(struct thread *thread, uint64_t ran_ns)
+{
+	if (thread->state == THREAD_BLOCKED)
+		thread->burst_ns = (thread->burst_ns + ran_ns) / 2;
+	else if (ran_ns > thread->burst_ns)
+		thread->burst_ns = ran_ns;
+}
+
 static void make_current(struct cpu *cpu, struct thread *next)
 {
 	struct thread *prev = cpu->current;
 	uint64_t now = clock_ns();
 
 	if (prev && prev != cpu->idle_thread) {
+		note_burst(prev, now - cpu->since_ns);
 		prev->cpu_ns += now - cpu->since_ns;
 		cpu->busy_ns += now - cpu->since_ns;
 	}
@@ -205,7 +220,7 @@ static void look_behind(struct cpu *cpu)
 {
 	if (!cpu->rq_len || cpu->current == cpu->idle_thread)
 		return;
-	want_tick(cpu);
+	want_tick(cpu, UINT64_MAX);
 	if (cpu->rq_level > cpu->current->level) {
 		cpu->preempt = 1;
 		set_pending(cpu, 1u << IRQ_RESCHEDULE);
@@ -278,23 +293,51 @@ static int is_free(const struct cpu *cpu)
 }
 
 /*
- * Where a woken thread should run: where it ran, unless that CPU is busy and another one free, or
- * another one's thread is below it.
+ * Will this CPU be free sooner than another one could be woken? Whoever wakes somebody often waits
+ * for that one next.
+ */
+static int is_free_soon(const struct cpu *cpu)
+{
+	return !cpu->rq_len && cpu->current->burst_ns < SOON_NS &&
+	       clock_ns() - cpu->since_ns < SOON_NS;
+}
+
+static int has_free_cpu(void)
+{
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (cpus[i].online && is_free(&cpus[i]))
+			return 1;
+	return 0;
+}
+
+/*
+ * Where a woken thread should run: where it ran, if that CPU looks for work; another one that does;
+ * here, if this CPU will soon; one that has halted, the last before others; one whose thread is
+ * below it.
  */
 static struct cpu *choose(const struct thread *thread)
 {
-	struct cpu *last = thread->cpu, *best = NULL;
+	struct cpu *self = this_cpu(), *last = thread->cpu, *halted = NULL, *best = NULL;
 
-	if (thread->on_cpu || (is_free(last) && may_run(thread, last)))
+	if (thread->on_cpu || (is_free(last) && last->idle != CPU_HALTED && may_run(thread, last)))
 		return last;
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (!cpus[i].online || !may_run(thread, &cpus[i]))
+		struct cpu *cpu = &cpus[i];
+
+		if (!cpu->online || !may_run(thread, cpu))
 			continue;
-		if (is_free(&cpus[i]))
-			return &cpus[i];
-		if (!best || cpus[i].current->level < best->current->level)
-			best = &cpus[i];
+		if (is_free(cpu) && cpu->idle != CPU_HALTED)
+			return cpu;
+		if (is_free(cpu) && (!halted || cpu == last))
+			halted = cpu;
+		if (!best || cpu->current->level < best->current->level)
+			best = cpu;
 	}
+	if (halted && thread->level == self->current->level && may_run(thread, self) &&
+	    is_free_soon(self))
+		return self;
+	if (halted)
+		return halted;
 	if (!best || (may_run(thread, last) && last->current->level <= best->current->level))
 		return last;
 	return best;
@@ -350,7 +393,7 @@ static void notify(struct cpu *cpu, int32_t level)
 		cpu->preempt = 1;
 	if (cpu == this_cpu()) {
 		if (current != cpu->idle_thread)
-			want_tick(cpu);
+			want_tick(cpu, has_free_cpu() ? MISTAKEN_NS : UINT64_MAX);
 		if (goes_first)
 			set_pending(cpu, 1u << IRQ_RESCHEDULE);
 	} else if (goes_first || (is_running && !cpu->tick_ns)) {
@@ -520,7 +563,7 @@ static int run_interrupts(struct cpu *cpu)
 	/* The wish may be lost in a pick() that was under way; where it may run is not. */
 	expired |= cpu->preempt || !may_run(cpu->current, cpu);
 	if (!expired && cpu->rq_len && cpu->current != cpu->idle_thread)
-		want_tick(cpu);
+		want_tick(cpu, UINT64_MAX);
 	arm(cpu);
 	return expired;
 }

@@ -46,6 +46,7 @@ struct thread *thread_alloc(void)
 		thread->xsave = xsave;
 		thread->cpu = this_cpu();
 		thread->slice_ns = SLICE_NS;
+		thread->burst_ns = BURST_START_NS;
 		thread->timer.thread = thread;
 		thread->futex.thread = thread;
 		table[(tid - 1) / PER_PAGE][(tid - 1) % PER_PAGE] = thread;

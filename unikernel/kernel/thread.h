@@ -22,12 +22,13 @@ struct queued_signal;
 
 enum thread_state { THREAD_RUNNABLE, THREAD_BLOCKED, THREAD_DEAD };
 
-#define SLICE_NS     4000000ull /* at nice 0 */
-#define SLICE_MIN_NS 250000ull
-#define SLICE_MAX_NS 40000000ull
-#define THREAD_MAX   32768
-#define SIGNAL_COUNT 64
-#define XSAVE_OFFSET 640
+#define SLICE_NS       4000000ull /* at nice 0 */
+#define SLICE_MIN_NS   250000ull
+#define SLICE_MAX_NS   40000000ull
+#define THREAD_MAX     32768
+#define BURST_START_NS 200000ull /* what is taken for burst_ns of a new thread */
+#define SIGNAL_COUNT   64
+#define XSAVE_OFFSET   640
 
 struct futex_waiter {
 	const volatile uint32_t *address;
@@ -79,6 +80,7 @@ struct thread {
 	uint64_t slice_ns;
 	struct heap_cache *heap_cache; /* free blocks of malloc() */
 	volatile uint64_t cpu_ns;      /* of CPU time, until it last stopped */
+	uint64_t burst_ns;	       /* how long it mostly runs before it has to wait */
 };
 
 /* Levels below the real-time priorities 1 to 99. Who may run at a lower one waits for all above. */
