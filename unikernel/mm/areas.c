@@ -152,11 +152,14 @@ static uint64_t start_below(uint64_t top, uint64_t bytes)
 	return start;
 }
 
-static uint64_t find_gap(uint64_t bytes)
+/* The start of the highest gap for so many bytes below `top`, or 0. */
+static uint64_t gap_below(uint64_t top, uint64_t bytes)
 {
-	uint64_t top = mm.top;
+	uint32_t i = find(top);
 
-	for (uint32_t i = find(mm.top);; i--) {
+	if (i < mm.count && mm.areas[i].start < top)
+		top = mm.areas[i].start;
+	for (;; i--) {
 		uint64_t below = i > 0 ? mm.areas[i - 1].end : mm.bottom;
 		uint64_t start;
 
@@ -169,6 +172,19 @@ static uint64_t find_gap(uint64_t bytes)
 			return 0;
 		top = mm.areas[i - 1].start;
 	}
+}
+
+/*
+ * What may get 2 MiB pages stays away from what is small: where a table for small pages is, it
+ * remains.
+ */
+static uint64_t find_gap(uint64_t bytes, uint64_t prot)
+{
+	uint64_t start = 0;
+
+	if (bytes >= HUGE_SIZE && !(prot & AREA_STACK))
+		start = gap_below(mm.bottom + (mm.top - mm.bottom) / 2, bytes);
+	return start ? start : gap_below(mm.top, bytes);
 }
 
 static int inside(uint64_t start, uint64_t end)
@@ -203,7 +219,7 @@ static long do_map(struct mm_call *c)
 		pages_remove(start, start + c->bytes);
 		pages_flush();
 	} else {
-		start = find_gap(c->bytes);
+		start = find_gap(c->bytes, c->prot);
 		if (!start)
 			return -ENOMEM;
 	}

@@ -43,7 +43,7 @@ static uint32_t pages_of(size_t bytes)
 /* The caller's stack must not fault under the lock of memory: touch it before. */
 static uint32_t lock_memory(void)
 {
-	asm volatile("orb $0, -1024(%%rsp)" ::: "memory", "cc");
+	asm volatile("orb $0, -2048(%%rsp)" ::: "memory", "cc");
 	return spin_lock(&mm.lock);
 }
 
@@ -52,6 +52,8 @@ static uint64_t frames_get(uint32_t pages)
 	uint32_t before = lock_memory();
 	uint64_t pa = frames_alloc(pages);
 
+	if (!pa && leftovers_drop())
+		pa = frames_alloc(pages);
 	spin_unlock(&mm.lock, before);
 	return pa;
 }
@@ -75,10 +77,10 @@ void *kheap_page(int is_zeroed)
 
 void *kheap_page_for_data(const void *before, int is_zeroed)
 {
+	uint64_t reserve = frames_total / 64 + 64, pa = 0;
 	uint32_t was_masked = lock_memory();
-	uint64_t pa = 0;
 
-	if (frames_free_count > frames_total / 64 + 64)
+	if (frames_free_count > reserve || (leftovers_drop() && frames_free_count > reserve))
 		pa = frames_alloc_data(before ? (uint64_t)before - boot.direct : 0);
 	spin_unlock(&mm.lock, was_masked);
 	return pa && is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : pa ? direct_map(pa) : NULL;

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
  * Pages that a small munmap() left mapped. C libraries unmap and map the same addresses again and
- * again; zeroing a page costs a hundredth of taking it away and asking for another one.
+ * again; zeroing a page costs a hundredth of taking it away and asking for another one. When there
+ * are too many, the oldest go, several ranges at a time: all CPUs flush their TLBs once for them.
  */
 #include <sys/mman.h>
 
@@ -10,38 +11,74 @@
 #include "mm_internal.h"
 
 #define RANGES	    64
-#define BYTES_EACH  (1ull << 18)
-#define BYTES_TOTAL (1ull << 20)
+#define BYTES_MIN   (1ull << 20)
+#define BYTES_MAX   (1ull << 24)
+#define MEMORY_PART 32 /* of all memory, at most, unless that is less than BYTES_MIN */
 #define GUARD_BYTES (1ull << 16)
 
 static struct {
 	uint64_t start, end;
-} left[RANGES];
+} left[RANGES]; /* the oldest first */
 static uint32_t count;
 static uint64_t total;
+
+static void drop_first(uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		pages_remove(left[i].start, left[i].end);
+		total -= left[i].end - left[i].start;
+	}
+	count -= n;
+	for (uint32_t i = 0; i < count; i++)
+		left[i] = left[i + n];
+	pages_flush();
+}
 
 int leftovers_drop(void)
 {
 	int any = count > 0;
 
-	while (count) {
-		count--;
-		pages_remove(left[count].start, left[count].end);
-	}
-	total = 0;
-	pages_flush();
+	drop_first(count);
 	return any;
+}
+
+static uint64_t bytes_max(void)
+{
+	uint64_t part = frames_total * PAGE_SIZE / MEMORY_PART;
+
+	return part < BYTES_MIN ? BYTES_MIN : part < BYTES_MAX ? part : BYTES_MAX;
+}
+
+/* So much is in the oldest ranges whose number is a quarter of all, and more for `bytes` more. */
+static void make_room(uint64_t bytes)
+{
+	uint64_t kept = total, most = bytes_max();
+	uint32_t n = 0;
+
+	if (count + 1 < RANGES && total + bytes <= most)
+		return;
+	while (n < count && (n < RANGES / 4 || kept + bytes > most)) {
+		kept -= left[n].end - left[n].start;
+		n++;
+	}
+	drop_first(n);
 }
 
 void leftovers_add(uint64_t start, uint64_t end)
 {
-	if (end - start > BYTES_EACH || frames_free_count < frames_total / 4) {
-		pages_remove(start, end);
+	/* 2 MiB pages come and go by one request each. */
+	uint64_t small = end - start < HUGE_SIZE ? start : end & -HUGE_SIZE;
+
+	if (frames_free_count < frames_total / 4 || end - small > bytes_max())
+		small = end;
+	if (small > start) {
+		pages_remove(start, small);
 		pages_flush();
-		return;
+		start = small;
 	}
-	if (count + 1 >= RANGES || total + (end - start) > BYTES_TOTAL)
-		leftovers_drop();
+	if (start == end)
+		return;
+	make_room(end - start);
 	left[count].start = start;
 	left[count++].end = end;
 	total += end - start;
@@ -100,7 +137,9 @@ void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot)
 		} else if (to < left[i].end) {
 			left[i].start = to;
 		} else {
-			left[i] = left[--count];
+			count--;
+			for (uint32_t k = i; k < count; k++)
+				left[k] = left[k + 1];
 		}
 		if (count == RANGES)
 			leftovers_drop();
