@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
 /*
- * What files, pipes, epoll, sockets and signals cost, in nanoseconds: the same source for the
- * unikernel and for Linux. Each is the best of several batches, so that a busy machine disturbs
+ * What files, memory, pipes, epoll, sockets and signals cost, in nanoseconds: the same source for
+ * the unikernel and for Linux. Each is the best of several batches, so that a busy machine disturbs
  * little. The argument is the folder for files; on Linux one in memory.
+ *
+ * A unikernel in a machine also measures what no change of page tables there can be cheaper than.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -174,15 +177,106 @@ static void write_fresh(int n)
 			abort();
 }
 
+static void touch(volatile char *at, int pages)
+{
+	for (int i = 0; i < pages; i++)
+		at[i * 4096] = 1;
+}
+
+static void map_window(long offset)
+{
+	char *m = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+
+	if (m == MAP_FAILED)
+		abort();
+	touch(m, 16);
+	munmap(m, 16 * 4096);
+}
+
 static void map_file(int n)
 {
-	while (n--) {
-		volatile char *m = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	while (n--)
+		map_window(0);
+}
 
-		for (int i = 0; i < 16; i++)
-			m[i * 4096] = 1;
-		munmap((void *)(uintptr_t)m, 16 * 4096);
+static void map_elsewhere(int n)
+{
+	while (n--)
+		map_window((n & 127) * 16 * 4096);
+}
+
+static char *map_memory(size_t bytes)
+{
+	char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (m == MAP_FAILED)
+		abort();
+	return m;
+}
+
+static void map_again(int n)
+{
+	while (n--) {
+		char *m = map_memory(16 * 4096);
+
+		touch(m, 16);
+		munmap(m, 16 * 4096);
 	}
+}
+
+/* Pages in mappings of 1 MiB that exist at the same time. */
+static void map_fresh(int n)
+{
+	static char *areas[64];
+
+	for (int i = 0; i < n / 256; i++) {
+		areas[i] = map_memory(1 << 20);
+		touch(areas[i], 256);
+	}
+	for (int i = 0; i < n / 256; i++)
+		munmap(areas[i], 1 << 20);
+}
+
+static void protect(int n)
+{
+	static char *m;
+
+	if (!m)
+		touch(m = map_memory(16 * 4096), 16);
+	while (n--)
+		if (mprotect(m, 16 * 4096, PROT_READ) ||
+		    mprotect(m, 16 * 4096, PROT_READ | PROT_WRITE))
+			abort();
+}
+
+static sigjmp_buf no_shim;
+
+static void privileged(int number)
+{
+	siglongjmp(no_shim, number);
+}
+
+/* No entries of a page table are to be set: the shim refuses that right after it was called. */
+static void requests(int n)
+{
+	while (n--) {
+		unsigned long result = 0x736b6500 + 11;
+
+		__asm__ volatile("hlt"
+				 : "+a"(result)
+				 : "d"(0), "D"(0), "S"(0)
+				 : "rcx", "r8", "r9", "r10", "r11", "memory", "cc");
+	}
+}
+
+/* Where there is no shim this is a privileged instruction. */
+static void measure_requests(void)
+{
+	void (*before)(int) = signal(SIGSEGV, privileged);
+
+	if (!sigsetjmp(no_shim, 1))
+		measure("floor: a request to the shim", requests, 1000);
+	signal(SIGSEGV, before);
 }
 
 static void handler(int number)
@@ -229,8 +323,13 @@ int main(int argc, char **argv)
 	measure("file: pread 4 KiB", pread_4k, 100000);
 	measure("file: open and close", open_close, 100000);
 	measure("file: stat", stat_path, 100000);
-	measure("file: map, touch, unmap 16 pages", map_file, 200);
+	measure("file: map, touch, unmap 16 pages", map_file, 1000);
+	measure("file: map, touch, unmap 16 others", map_elsewhere, 200);
 	unlink(path);
+	measure("memory: map, touch, unmap 16 pages", map_again, 1000);
+	measure("memory: a page of 1 MiB, fresh", map_fresh, 8192);
+	measure("memory: protect 16 pages and back", protect, 200);
+	measure_requests();
 	measure("dup and close", dup_close, 100000);
 	signal(SIGUSR1, handler);
 	measure("signal to oneself", signals, 50000);

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* Memory torture: the mapping calls and malloc from several threads, with checked contents. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -111,6 +112,63 @@ static void leftovers(void)
 	}
 	check(filled(p, 8 * PAGE, 5), "and keeps what it holds");
 	munmap(p, 8 * PAGE);
+}
+
+/* Map pages of a file again and again, so that they are left over at last; where they were. */
+static char *map_often(int fd, size_t bytes)
+{
+	char *p = NULL;
+
+	for (int i = 0; i < 10; i++) {
+		p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED || p[1] != (char)i)
+			check(0, "the file again");
+		p[1]++;
+		munmap(p, bytes);
+	}
+	return p;
+}
+
+/* Nothing that happens there afterwards reaches the file, and the file's memory is freed. */
+static void files(void)
+{
+	size_t bytes = 32 * PAGE;
+	struct sysinfo before, after;
+	int fd = open("again", O_CREAT | O_RDWR, 0600);
+	char *p, *q, c[2] = {0, 0};
+
+	sysinfo(&before);
+	check(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, "a file");
+	p = map_often(fd, bytes);
+	q = mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(q == p && is_zero(q, bytes), "memory where a file's pages were");
+	fill(q, bytes, 5);
+	munmap(q, bytes);
+	check(pread(fd, c, 2, 0) == 2 && c[0] == 0 && c[1] == 10, "the file stays as it was");
+
+	pwrite(fd, "", 1, 1);
+	p = map_often(fd, bytes);
+	madvise(p, bytes, MADV_DONTNEED);
+	munmap(p, bytes); /* where no area is any more */
+	check(pread(fd, c, 2, 0) == 2 && c[1] == 10, "and again");
+
+	pwrite(fd, "", 1, 1);
+	map_often(fd, bytes);
+	check(ftruncate(fd, 0) == 0 && ftruncate(fd, (off_t)bytes) == 0, "emptied");
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	check(is_zero(p, bytes), "nothing of what it held");
+	p[1] = 3;
+	check(pread(fd, c, 2, 0) == 2 && c[1] == 3, "the new page is the file's");
+	munmap(p, bytes);
+
+	pwrite(fd, "", 1, 1);
+	for (size_t i = 0; i < 8 * MIB; i += PAGE)
+		pwrite(fd, "x", 1, (off_t)(bytes + i));
+	map_often(fd, bytes);
+	close(fd);
+	unlink("again");
+	sysinfo(&after);
+	check(before.freeram < after.freeram + MIB, "a file that was left over is freed");
 }
 
 static void reuse(void)
@@ -298,6 +356,7 @@ int main(int argc, char **argv)
 	basic();
 	huge();
 	leftovers();
+	files();
 	reuse();
 	too_much();
 	brk_area();

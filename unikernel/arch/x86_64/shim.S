@@ -177,11 +177,11 @@ flush:	/* Another CPU took a mapping away; this happens whatever the soft mask s
 
 /* --- requests: number in rax, arguments in rdi, rsi, rdx, r8; result in rax --- */
 protection:	/* #GP: error rip cs rflags rsp ss */
-	testb $3, 16(%rsp)
-	jz broken
 	cld
 	cmp $(REQ_BASE + REQ_ENTRIES), %rax
-	je req_entries
+	je req_entries			/* from ring 3: in ring 0 nothing that could fail has this rax */
+	testb $3, 16(%rsp)
+	jz broken
 	sub $REQ_BASE, %rax
 	cmp $REQ_COUNT, %rax
 	jae 1f
@@ -311,8 +311,7 @@ req_entries:
 	shr $4, %ecx			/* rounds of 16, the first one shorter */
 	neg %edx
 	and $15, %edx
-	lea 1f(%rip), %rax
-	lea (%rax, %rdx, 8), %rdx
+	lea SHIM_TEXT + (1f - shim_text)(, %rdx, 8), %edx
 	mov %rsi, %rax
 	jmp *%rdx
 1:	.rept 16			/* 8 bytes each */
@@ -321,8 +320,8 @@ req_entries:
 	.endr
 	dec %ecx
 	jnz 1b
-2:	xor %eax, %eax
-	test %r8d, %r8d
+	xor %eax, %eax
+2:	test %r8d, %r8d
 	jz 1f
 	mov %cr3, %rcx
 	mov %rcx, %cr3
