@@ -151,7 +151,7 @@ modprobe virtio_blk
 $guest_shell
 SCRIPT
 	tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" --modules "$LINUX_DIR:virtio_pci,virtio_blk"
-	guest_start "$host" "$LINUX_ELF" "$WORK/initrd" "console=ttyS0 quiet" 256 no-reporting "$WORK/raw"
+	guest_start "$host" "$LINUX_ELF" "$WORK/initrd" "console=ttyS0 quiet" 256 pci no-reporting "$WORK/raw"
 	guest_wait_for 120 1 '^seen: ready' || problem "it does not come up"
 	guest_must 60 'cat /sys/block/vda/size'
 	[ "$answer" = 131072 ] || problem "the size was $answer"

@@ -9,7 +9,8 @@
  *   !stats         prints "host: target, actual, reported, free" in MiB
  *   !refresh       looks how large the disk is now; prints "host: refreshed"
  *
- * The fifth argument is "reporting" or "no-reporting"; a sixth is the file of a raw disk.
+ * The fifth argument is "pci" or "mmio", the transport; the sixth "reporting" or "no-reporting"; a
+ * seventh is the file of a raw disk.
  */
 #include <skete/vm.h>
 
@@ -96,7 +97,7 @@ int main(int argc, char **argv)
 	struct sk_error err;
 	struct sk_vm *vm;
 
-	if (argc != 6 && argc != 7)
+	if (argc != 7 && argc != 8)
 		return 2;
 	sk_vm_config_init(&config, sizeof(config));
 	config.kernel_path = argv[1];
@@ -104,11 +105,15 @@ int main(int argc, char **argv)
 	config.cmdline = argv[3];
 	config.memory_bytes = strtoull(argv[4], NULL, 10) * SK_MIB;
 	config.has_reboot = false;
-	balloon.has_no_reporting = strcmp(argv[5], "reporting") != 0;
+	if (!strcmp(argv[5], "mmio"))
+		config.transport = SK_VM_TRANSPORT_MMIO;
+	else if (strcmp(argv[5], "pci"))
+		return 2;
+	balloon.has_no_reporting = strcmp(argv[6], "reporting") != 0;
 	config.balloon = &balloon;
-	disk.path = argv[6];
+	disk.path = argv[7];
 	config.disks = &disk;
-	config.nr_disks = argc == 7;
+	config.nr_disks = argc == 8;
 	if (sk_vm_create(&vm, &config, &err) || sk_vm_start(vm, &err)) {
 		fprintf(stderr, "%s\n", err.message);
 		return 1;

@@ -3,7 +3,8 @@
 # SPDX-FileCopyrightText: The Skete authors
 #
 # The balloon takes three quarters of Linux's memory and gives them back, and the host's resident size
-# follows; what Linux frees leaves the host by itself (free-page reporting).
+# follows; what Linux frees leaves the host by itself (free-page reporting). BALLOON_TRANSPORTS="mmio pci" does
+# it over both transports.
 set -euo pipefail
 . tests/linux/lib.sh
 host=${VM_HOST:-build/tests/linux/vm-host}
@@ -14,16 +15,16 @@ host=${VM_HOST:-build/tests/linux/vm-host}
 }
 cat >"$WORK/script" <<SCRIPT
 dmesg -n 1
-for module in virtio_pci virtio_balloon; do modprobe \$module; done
+for module in virtio_mmio virtio_pci virtio_balloon; do modprobe \$module; done
 mount -t tmpfs -o size=90% tmpfs /tmp
 $guest_shell
 SCRIPT
 tests/lab/make-initrd "$WORK/initrd" --script "$WORK/script" \
-	--modules "$LINUX_DIR:virtio_pci,virtio_balloon"
+	--modules "$LINUX_DIR:virtio_mmio,virtio_pci,virtio_balloon"
 
 boot() {
 	guest_commands=0
-	guest_start "$host" "$LINUX_ELF" "$WORK/initrd" "console=ttyS0 quiet" 512 "$1"
+	guest_start "$host" "$LINUX_ELF" "$WORK/initrd" "console=ttyS0 quiet" 512 "$transport" "$1"
 	guest_wait_for 120 1 '^seen: ready' || problem "it does not come up"
 }
 
@@ -55,42 +56,44 @@ off() {
 	[ "$status" -eq 0 ] || problem "the monitor's status is $status"
 }
 
-boot no-reporting
-fill 350
-full=$(resident)
-[ "$full" -ge 350 ] || problem "$full MiB are resident after 350 were used"
-guest_tell '!balloon 384'
-for _ in {1..120}; do
-	guest_tell '!stats'
-	grep -q '^host: 384 384 ' "$WORK/serial" && break
-	sleep 1
-done
-grep -q '^host: 384 384 ' "$WORK/serial" || problem "the balloon holds: $(grep ^host: "$WORK/serial" | tail -n 1)"
-wait_below 20 $((full - 250)) || problem "$(resident) MiB are resident, $full before the balloon"
-guest_must 20 "awk '/MemFree/ { print int(\$2 / 1024) }' /proc/meminfo"
-echo "# resident: $full MiB, with the balloon $(resident); free in the guest: $answer"
-# Of the 442 MiB that were free.
-[ "$answer" -lt 200 ] || problem "the guest still has $answer MiB free"
-verdict "it takes 384 of 512 MiB"
-guest_tell '!balloon 0'
-for _ in {1..60}; do
+for transport in ${BALLOON_TRANSPORTS:-pci}; do
+	boot no-reporting
+	fill 350
+	full=$(resident)
+	[ "$full" -ge 350 ] || problem "$full MiB are resident after 350 were used"
+	guest_tell '!balloon 384'
+	for _ in {1..120}; do
+		guest_tell '!stats'
+		grep -q '^host: 384 384 ' "$WORK/serial" && break
+		sleep 1
+	done
+	grep -q '^host: 384 384 ' "$WORK/serial" || problem "the balloon holds: $(grep ^host: "$WORK/serial" | tail -n 1)"
+	wait_below 20 $((full - 250)) || problem "$(resident) MiB are resident, $full before the balloon"
 	guest_must 20 "awk '/MemFree/ { print int(\$2 / 1024) }' /proc/meminfo"
-	[ "$answer" -lt 350 ] || break
-	sleep 1
-done
-[ "$answer" -ge 350 ] || problem "the guest has $answer MiB free only"
-fill 350
-[ "$(resident)" -ge 350 ] || problem "$(resident) MiB are resident after 350 were used"
-verdict "it gives them back"
-off
-verdict "the end"
+	echo "# resident: $full MiB, with the balloon $(resident); free in the guest: $answer"
+	# Of the 442 MiB that were free.
+	[ "$answer" -lt 200 ] || problem "the guest still has $answer MiB free"
+	verdict "$transport: it takes 384 of 512 MiB"
+	guest_tell '!balloon 0'
+	for _ in {1..60}; do
+		guest_must 20 "awk '/MemFree/ { print int(\$2 / 1024) }' /proc/meminfo"
+		[ "$answer" -lt 350 ] || break
+		sleep 1
+	done
+	[ "$answer" -ge 350 ] || problem "the guest has $answer MiB free only"
+	fill 350
+	[ "$(resident)" -ge 350 ] || problem "$(resident) MiB are resident after 350 were used"
+	verdict "$transport: it gives them back"
+	off
+	verdict "$transport: the end"
 
-boot reporting
-fill 350
-wait_below 60 200 || problem "$(resident) MiB are resident after 350 were used and freed"
-echo "# resident after 350 MiB were used and freed: $(resident) MiB"
-fill 350
-verdict "what Linux frees leaves the host"
-off
-verdict "the end, with reporting"
+	boot reporting
+	fill 350
+	wait_below 60 200 || problem "$(resident) MiB are resident after 350 were used and freed"
+	echo "# resident after 350 MiB were used and freed: $(resident) MiB"
+	fill 350
+	verdict "$transport: what Linux frees leaves the host"
+	off
+	verdict "$transport: the end, with reporting"
+done
 done_testing
