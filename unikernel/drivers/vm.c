@@ -96,6 +96,7 @@ const struct platform platform_vm = {
 	.clock_init = tsc_clock_init,
 	.clock_ns = tsc_clock_ns,
 	.clock_wall_ns = tsc_clock_wall_ns,
+	.clock_read = tsc_clock_read,
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,

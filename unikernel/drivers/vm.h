@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct cpu;
+struct timespec;
 
 /* apic.c: the local APIC */
 void apic_init_cpu(struct cpu *cpu);
@@ -20,6 +21,7 @@ void tsc_clock_init(void);
 void tsc_clock_init_cpu(void);
 uint64_t tsc_clock_ns(void);
 uint64_t tsc_clock_wall_ns(void);
+void tsc_clock_read(int is_wall, struct timespec *now);
 
 /* console.c: the serial port */
 void uart_init(void);

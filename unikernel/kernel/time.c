@@ -4,6 +4,8 @@
  * Clocks from the time-stamp counter: KVM's clock says how fast it runs and what time it is.
  * Without KVM, the local APIC's timer is the measure: QEMU's runs at 1 GHz divided by what we set.
  */
+#include <time.h>
+
 #include "../arch/x86_64/cpu.h"
 #include "../arch/x86_64/platform.h"
 #include "../drivers/vm.h"
@@ -82,6 +84,14 @@ uint64_t clock_to_tsc(uint64_t ns)
 uint64_t tsc_clock_wall_ns(void)
 {
 	return clock_ns() + wall_offset_ns;
+}
+
+void tsc_clock_read(int is_wall, struct timespec *now)
+{
+	uint64_t ns = tsc_clock_ns() + (is_wall ? wall_offset_ns : 0);
+
+	now->tv_sec = (time_t)(ns / NS_PER_SEC);
+	now->tv_nsec = (long)(ns % NS_PER_SEC);
 }
 
 static uint32_t cmos(uint32_t index)

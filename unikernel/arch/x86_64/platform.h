@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct cpu;
+struct timespec;
 
 #define CONSOLE_END (-2) /* and nothing will come any more */
 
@@ -40,6 +41,8 @@ struct platform {
 	void (*clock_init)(void);
 	uint64_t (*clock_ns)(void);	 /* since boot, monotonic */
 	uint64_t (*clock_wall_ns)(void); /* since 1970 */
+	/* The one or the other as the C library wants it. */
+	void (*clock_read)(int is_wall, struct timespec *now);
 
 	void (*console_init)(void);
 	void (*console_write)(const char *data, size_t bytes);

@@ -46,6 +46,8 @@ long process_call(long number, long a, long b, long c, long d, long e, long f);
 void process_signal(int number, const siginfo_t *signal, ucontext_t *context);
 _Noreturn void process_start(struct sk_tender_info *from);
 
+static struct timespec started; /* the same */
+
 static uint64_t host_ns(int clock)
 {
 	struct timespec t = {0, 0};
@@ -56,7 +58,8 @@ static uint64_t host_ns(int clock)
 
 static void clock_start(void)
 {
-	start_ns = host_ns(CLOCK_MONOTONIC);
+	host_clock_gettime(CLOCK_MONOTONIC, &started);
+	start_ns = (uint64_t)started.tv_sec * NS_PER_SEC + (uint64_t)started.tv_nsec;
 }
 
 static uint64_t monotonic_ns(void)
@@ -67,6 +70,20 @@ static uint64_t monotonic_ns(void)
 static uint64_t wall_ns(void)
 {
 	return host_ns(CLOCK_REALTIME);
+}
+
+/* Nanoseconds in one number would have to be divided again. */
+static void read_clock(int is_wall, struct timespec *now)
+{
+	host_clock_gettime(is_wall ? CLOCK_REALTIME : CLOCK_MONOTONIC, now);
+	if (is_wall)
+		return;
+	now->tv_sec -= started.tv_sec;
+	now->tv_nsec -= started.tv_nsec;
+	if (now->tv_nsec < 0) {
+		now->tv_nsec += (long)NS_PER_SEC;
+		now->tv_sec--;
+	}
 }
 
 /* --- interrupts --- */
@@ -411,6 +428,7 @@ const struct platform platform_process = {
 	.clock_init = clock_start,
 	.clock_ns = monotonic_ns,
 	.clock_wall_ns = wall_ns,
+	.clock_read = read_clock,
 	.console_init = console_start,
 	.console_write = write_console,
 	.console_byte = read_byte,
