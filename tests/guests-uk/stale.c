@@ -162,9 +162,10 @@ static volatile int *copied(void)
 	return map_at(file, MAP_PRIVATE, 8192);
 }
 
+/* Less may stay accessible for a while. */
 static int take_away(char *p)
 {
-	return munmap(p, MIB);
+	return munmap(p, 2 * MIB);
 }
 
 static int take_away_file(char *p)
@@ -220,8 +221,8 @@ static void unmap_file(char *p)
 }
 
 static const struct way ways[] = {
-	{"munmap", anonymous, take_away, nothing, FAULT, 0},
-	{"munmap while it is written", anonymous, take_away, nothing, FAULT, 1},
+	{"munmap", large, take_away, nothing, FAULT, 0},
+	{"munmap while it is written", large, take_away, nothing, FAULT, 1},
 	{"munmap of a shared file", shared, take_away_file, nothing, FAULT, 1},
 	{"munmap of a private file", copied, take_away_file, nothing, FAULT, 1},
 	{"mprotect to nothing", anonymous, forbid, unmap, FAULT, 0},
