@@ -114,7 +114,7 @@ static void leftovers(void)
 	munmap(p, 8 * PAGE);
 }
 
-/* Map pages of a file again and again, so that they are left over at last; where they were. */
+/* Map pages of a file again and again; where they were. */
 static char *map_often(int fd, size_t bytes)
 {
 	char *p = NULL;
@@ -168,7 +168,7 @@ static void files(void)
 	close(fd);
 	unlink("again");
 	sysinfo(&after);
-	check(before.freeram < after.freeram + MIB, "a file that was left over is freed");
+	check(before.freeram < after.freeram + MIB, "a file that was mapped is freed");
 }
 
 static void reuse(void)

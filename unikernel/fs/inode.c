@@ -44,8 +44,6 @@ void inode_put(struct inode *inode)
 {
 	if (__atomic_sub_fetch(&inode->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	if (__atomic_load_n(&inode->leftovers, __ATOMIC_ACQUIRE))
-		mm_forget_file(inode);
 	if (!inode->ops && S_ISREG(inode->mode))
 		pages_drop(&inode->pages, 0, PAGES_INDEX_MAX);
 	else if (!inode->ops && S_ISDIR(inode->mode))
@@ -135,7 +133,7 @@ static void cut(struct inode *inode, uint64_t from, uint64_t to)
 	if (!inode->pages.count && !inode->mappings)
 		return;
 	__atomic_fetch_add(&inode->cutting, 1, __ATOMIC_SEQ_CST);
-	if (inode->mappings || inode->leftovers)
+	if (inode->mappings)
 		mm_unmap_file(inode, from, to);
 	pages_drop(&inode->pages, from, to);
 	__atomic_fetch_add(&inode->cutting, 1, __ATOMIC_SEQ_CST);

@@ -74,10 +74,6 @@ struct inode {
 	uint32_t cutting;  /* odd while pages are taken out */
 	uint32_t unmapped; /* references to give back, while it is in the list */
 	struct inode *next_unmapped;
-	/* mm/leftovers.c, too: */
-	uint32_t leftovers;		 /* former mappings whose pages are still there */
-	uint32_t again;			 /* how often the last one came again */
-	uint64_t last_index, last_bytes; /* the last one */
 };
 
 /* A new inode with one reference and no name, owned by the caller's user; NULL without memory. */

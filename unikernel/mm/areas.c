@@ -199,15 +199,9 @@ static void remove_areas(uint64_t start, uint64_t end)
 	split_at(start);
 	split_at(end);
 	first = find(start);
-	leftovers_evict_files(start, end);
-	for (last = first; last < mm.count && mm.areas[last].end <= end; last++) {
-		const struct area *a = &mm.areas[last];
-
-		if (a->inode && a->prot & AREA_SHARED)
-			pages_forget(a->start, a->end);
-		if (a->inode)
-			files_unmapped(a);
-	}
+	for (last = first; last < mm.count && mm.areas[last].end <= end; last++)
+		if (mm.areas[last].inode)
+			files_unmapped(&mm.areas[last]);
 	if (last > first)
 		move_tail(last, (int)first - (int)last);
 }
@@ -225,12 +219,7 @@ static long do_map(struct mm_call *c)
 		pages_remove(start, start + c->bytes);
 		pages_flush();
 	} else {
-		if (c->inode && c->prot & AREA_SHARED)
-			start = leftovers_take(c->inode, c->index, c->bytes, c->prot);
-		else
-			start = 0;
-		if (!start)
-			start = find_gap(c->bytes, c->prot);
+		start = find_gap(c->bytes, c->prot);
 		if (!start)
 			return -ENOMEM;
 	}
@@ -248,14 +237,8 @@ static long do_map(struct mm_call *c)
 static long do_unmap(struct mm_call *c)
 {
 	uint64_t end = c->start + c->bytes;
-	struct area *a = area_at(c->start);
 	int has_file = 0;
 
-	if (a && a->inode && a->start == c->start && a->end == end && leftovers_keep(a)) {
-		files_unmapped(a);
-		move_tail((uint32_t)(a - mm.areas) + 1, -1);
-		return 0;
-	}
 	if (reserve())
 		return -ENOMEM;
 	for (uint32_t i = find(c->start); i < mm.count && mm.areas[i].start < end; i++)
@@ -284,7 +267,6 @@ static void forget_shared(uint64_t start, uint64_t end)
 
 static long do_discard(struct mm_call *c)
 {
-	leftovers_evict_files(c->start, c->start + c->bytes);
 	forget_shared(c->start, c->start + c->bytes);
 	pages_remove(c->start, c->start + c->bytes);
 	pages_flush();
@@ -446,7 +428,6 @@ long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct
 
 static long do_unmap_file(struct mm_call *c)
 {
-	leftovers_evict_file(c->inode);
 	for (uint32_t i = 0; i < mm.count; i++) {
 		const struct area *a = &mm.areas[i];
 		uint64_t pages = (a->end - a->start) / PAGE_SIZE, first, last;
@@ -470,14 +451,6 @@ void mm_unmap_file(struct inode *inode, uint64_t from, uint64_t to)
 	struct mm_call c = {.inode = inode, .index = from, .index_end = to};
 
 	(void)run(do_unmap_file, &c);
-}
-
-void mm_forget_file(const struct inode *inode)
-{
-	uint32_t before = lock_memory();
-
-	leftovers_evict_file(inode);
-	spin_unlock(&mm.lock, before);
 }
 
 static long do_next(struct mm_call *c)

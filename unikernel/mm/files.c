@@ -29,6 +29,8 @@ void files_unmapped(const struct area *area)
 {
 	struct inode *inode = area->inode;
 
+	if (area->prot & AREA_SHARED)
+		pages_forget(area->start, area->end);
 	if (--inode->mappings)
 		return;
 	if (inode->unmapped++) /* it is in the list already */

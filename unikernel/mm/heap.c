@@ -40,6 +40,13 @@ static uint32_t pages_of(size_t bytes)
 	return bytes <= PAGE_SIZE ? 1 : bytes <= 4 * PAGE_SIZE ? 4 : 16;
 }
 
+/* The caller's stack must not fault under the lock of memory: touch it before. */
+static uint32_t lock_memory(void)
+{
+	asm volatile("orb $0, -2048(%%rsp)" ::: "memory", "cc");
+	return spin_lock(&mm.lock);
+}
+
 static uint64_t frames_get(uint32_t pages)
 {
 	uint32_t before = lock_memory();

@@ -61,8 +61,6 @@ long mm_map_file(uint64_t hint, uint64_t bytes, uint64_t prot, int fixed, struct
 		 uint64_t index);
 /* Pages [from, to) of the file go away: take them out of all mappings. Not masked. */
 void mm_unmap_file(struct inode *inode, uint64_t from, uint64_t to);
-/* The file, which is not mapped, goes away. Masked or not; the stack has 2 KiB left. */
-void mm_forget_file(const struct inode *inode);
 /* The first area that ends behind `at`, copied. 0 if there is none. */
 struct mm_area {
 	uint64_t start, end, prot, index;

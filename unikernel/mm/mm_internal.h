@@ -4,8 +4,9 @@
 #ifndef SKETE_UK_MM_INTERNAL_H
 #define SKETE_UK_MM_INTERNAL_H
 
-#include "../arch/x86_64/cpu.h"
 #include "mm.h"
+
+struct cpu;
 
 extern struct mm {
 	uint32_t lock;
@@ -16,13 +17,6 @@ extern struct mm {
 	uint64_t break_start, break_end;
 	struct inode *unmapped; /* whose last mapping went: references to give back, see files.c */
 } mm;
-
-/* For who stays on a stack that may lack pages: it must not fault under the lock. */
-static inline uint32_t lock_memory(void)
-{
-	asm volatile("orb $0, -2048(%%rsp)" ::: "memory", "cc");
-	return spin_lock(&mm.lock);
-}
 
 struct mm_call {
 	uint64_t start, bytes, new_bytes, prot;
@@ -58,7 +52,7 @@ uint64_t pages_frames(struct extent *extent, uint64_t va);
 /* Map it. 0, -EAGAIN if not all of it is missing any more, or -ENOMEM: no table. */
 long pages_map(const struct extent *extent, uint64_t pa, uint64_t prot);
 
-/* files.c: an area of a file comes or goes; its pages are taken away apart. */
+/* files.c: an area of a file comes or goes. */
 void files_mapped(const struct area *area);
 void files_unmapped(const struct area *area);
 /* Give back what files_unmapped() has collected; not under the lock. */
@@ -78,14 +72,6 @@ void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot);
 void leftovers_evict(uint64_t start, uint64_t end);
 /* Take them all away. Returns whether there were any. */
 int leftovers_drop(void);
-/* The whole mapping of a file goes. Nonzero: its pages are left over. */
-int leftovers_keep(const struct area *area);
-/* These pages of a file are mapped: where they are left over, which they are no longer; or 0. */
-uint64_t leftovers_take(struct inode *inode, uint64_t index, uint64_t bytes, uint64_t prot);
-/* Take away those of a file, or of all files, that touch the range: before the frames of whatever
- * is mapped there are freed. */
-void leftovers_evict_file(const struct inode *inode);
-void leftovers_evict_files(uint64_t start, uint64_t end);
 
 /* Change the protection of whatever is mapped there. 0 or -ENOMEM (no page table for a split). */
 long pages_protect(uint64_t start, uint64_t end, uint64_t prot);
