@@ -17,8 +17,12 @@ static void call_vcpus_locked(struct sk_vm *vm)
 {
 	/* Release: who sees it in the run loop sees the wish, too, once it has the lock. */
 	atomic_store_explicit(&vm->wants_attention, true, memory_order_release);
-	for (uint32_t i = 0; i < vm->nr_threads; i++)
-		pthread_kill(vm->threads[i].thread, VM_KICK_SIGNAL);
+	for (uint32_t i = 0; i < vm->nr_threads; i++) {
+		int ret = pthread_kill(vm->threads[i].thread, VM_KICK_SIGNAL);
+
+		/* A standard signal to a thread that nobody has joined cannot be refused. */
+		BUG_ON(ret);
+	}
 	pthread_cond_broadcast(&vm->changed);
 }
 

@@ -312,6 +312,8 @@ static int open_signals(struct run *run, struct sk_error *err)
 	struct sigaction old;
 	sigset_t set;
 
+	/* A file that may not grow is an error like others, not the end of us. */
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	for (size_t i = 0; i < SK_ARRAY_SIZE(handled); i++)
 		/* What our parent ignores (nohup) stays ignored. */

@@ -45,7 +45,11 @@
 #include "devices.h"
 
 #define VM_REPORT_MAX	      4096
-#define VM_KICK_SIGNAL	      SIGRTMIN /* takes a vCPU thread out of KVM_RUN; see vcpu.c */
+/*
+ * Takes a vCPU thread out of KVM_RUN; see vcpu.c. Not a real-time signal: those are queued, and
+ * refused when the user has as many as RLIMIT_SIGPENDING allows.
+ */
+#define VM_KICK_SIGNAL	      SIGSTKFLT
 /* Of a vCPU's thread. The deepest path is a reboot on CPU 0's, which loads the image: some 30 KiB.
  */
 #define VM_VCPU_STACK_BYTES   (256 * SK_KIB)

@@ -12,6 +12,7 @@ import os
 import pty
 import random
 import re
+import resource
 import select
 import signal
 import socket
@@ -412,6 +413,31 @@ def the_end_as_json():
     expect(report["pio_exits"] > 3 and report["set_up_ms"] > 0, True, "figures")
 
 
+def a_file_that_may_not_grow_is_an_error():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--cmdline", "FS", "--serial", folder + "/log",
+                                    ACTOR], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=limit)
+        RUNNING.append(process)
+        _, err = process.communicate(timeout=LIMIT)
+        expect(process.returncode, 125, "status")
+        expect_one_sentence(err.decode())
+        expect_in("File too large", err.decode())
+        expect(os.path.getsize(folder + "/log"), 5000, "bytes in the file")
+
+
+def no_signal_may_be_queued():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0))
+
+    process = start("PS", preexec_fn=limit)
+    expect(read_exactly(process, 3), b"PS\n", "output")
+    process.send_signal(signal.SIGTERM)
+    expect(finish(process)[0], 128 + signal.SIGTERM, "status")
+
+
 def closed_standard_output_is_no_hang():
     process = start("FFFFS")
     process.stdout.close()
@@ -429,6 +455,7 @@ TESTS = [
     killed_at_any_moment_it_leaves_nothing, no_permission_names_the_group,
     multiboot_kernels_boot, configuration_round_trip,
     arguments_follow_on_the_command_line, the_end_as_json, closed_standard_output_is_no_hang,
+    a_file_that_may_not_grow_is_an_error, no_signal_may_be_queued,
 ]
 
 

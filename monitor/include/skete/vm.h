@@ -12,7 +12,7 @@
  *
  * Any number of machines may live in one process. The library has no global state, never prints
  * and never exits. It installs no signal handler: every vCPU runs on a thread of its own that has
- * all signals blocked, and SIGRTMIN, sent to such a thread only, takes it out of the guest. The
+ * all signals blocked, and SIGSTKFLT, sent to such a thread only, takes it out of the guest. The
  * virtio devices of a machine, if it has any, live on one more thread, with all signals blocked,
  * too; where the kernel offers no io_uring, up to four helpers of it read and write files. Each
  * network in user mode has one of its own.
