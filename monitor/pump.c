@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum slot { SLOT_EXIT, SLOT_SIGNAL, SLOT_CONSOLE, SLOT_IN, SLOT_OUT, SLOT_TO, NR_SLOTS };
@@ -74,8 +75,7 @@ static int handle_signal(struct pump *p)
 /* Writes what poll() says can be written without waiting for long. */
 static int write_output(struct pump *p, struct sk_error *err)
 {
-	/* A pipe that is writable takes PIPE_BUF bytes at once. */
-	ssize_t n = write(p->out_fd, p->out, SK_MIN(p->out_len, (size_t)PIPE_BUF));
+	ssize_t n = write(p->out_fd, p->out, SK_MIN(p->out_len, p->out_burst));
 	int ret;
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -188,11 +188,20 @@ void pump_init(struct pump *p, struct sk_vm *vm, int signal_fd)
 	p->in_len = p->out_len = 0;
 }
 
+/* A pipe that is writable takes PIPE_BUF bytes at once, a file any number. */
+static size_t burst_of(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? PUMP_BUFFER_BYTES : PIPE_BUF;
+}
+
 int pump_run(struct pump *p, struct sk_error *err)
 {
 	bool has_ended = false;
 	int ret = 0;
 
+	p->out_burst = burst_of(p->out_fd);
 	while (ret == 0) {
 		if (has_ended && p->out_len == 0) {
 			fetch_output(p);

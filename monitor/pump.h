@@ -28,6 +28,7 @@ struct pump {
 	struct terminal_keys keys;
 	char in[PUMP_BUFFER_BYTES], out[PUMP_BUFFER_BYTES];
 	size_t in_len, out_len;
+	size_t out_burst; /* what out_fd takes at once without blocking for long */
 };
 
 /* No input, no output, no terminal. The buffers stay as they are: memory that is not touched yet.
