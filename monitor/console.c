@@ -36,11 +36,11 @@ void console_signal(void *ctx)
 }
 
 /*
- * Moves what @serial still holds behind the carry. A guest that reboots again and again while
+ * Moves what the ports still hold behind the carry. A guest that reboots again and again while
  * nobody reads must not fill the host's memory: beyond the limit the newest text is lost. The lock
  * is held.
  */
-static void carry_over_locked(struct console *console, struct sk_serial *serial)
+static void carry_over_locked(struct console *console)
 {
 	uint8_t *grown = realloc(console->carry, CARRY_MAX_BYTES);
 
@@ -50,19 +50,30 @@ static void carry_over_locked(struct console *console, struct sk_serial *serial)
 	console->carry_len -= console->carry_pos;
 	memmove(grown, grown + console->carry_pos, console->carry_len);
 	console->carry_pos = 0;
-	console->carry_len += sk_serial_tx_take(serial, grown + console->carry_len,
-						CARRY_MAX_BYTES - console->carry_len);
+	console->carry_len += sk_conport_take(console->conport, grown + console->carry_len,
+					      CARRY_MAX_BYTES - console->carry_len);
 }
 
-void console_attach(struct console *console, struct sk_serial *serial)
+static void set_ports(struct console *console, struct sk_serial *serial, struct sk_conport *conport)
 {
 	pthread_mutex_lock(&console->lock);
-	if (console->serial && !serial)
-		carry_over_locked(console, console->serial);
+	if (console->conport && !conport)
+		carry_over_locked(console);
 	console->serial = serial;
+	console->conport = conport;
 	pthread_mutex_unlock(&console->lock);
 	if (console->fd >= 0)
 		sk_eventfd_signal(console->fd);
+}
+
+void console_attach(struct console *console, const struct machine *machine)
+{
+	set_ports(console, machine->serial, machine->conport);
+}
+
+void console_detach(struct console *console)
+{
+	set_ports(console, NULL, NULL);
 }
 
 bool console_input_is_over(const struct console *console)
@@ -109,11 +120,10 @@ size_t sk_vm_console_read(struct sk_vm *vm, void *buf, size_t len)
 	(void)sk_eventfd_drain(console->fd);
 	pthread_mutex_lock(&console->lock);
 	n = take_carry_locked(console, to, len);
-	if (n < len && console->serial)
-		n += sk_serial_tx_take(console->serial, to + n, len - n);
+	if (n < len && console->conport)
+		n += sk_conport_take(console->conport, to + n, len - n);
 	pthread_mutex_unlock(&console->lock);
-	/* The port signals only what arrives in an empty queue: a full buffer may have left more.
-	 */
+	/* Only what arrives in an empty queue is signalled: a full buffer may have left more. */
 	if (n == len)
 		sk_eventfd_signal(console->fd);
 	return n;

@@ -76,11 +76,11 @@ static void reboot_locked(struct sk_vm *vm)
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
 
-	console_attach(&vm->console, NULL);
+	console_detach(&vm->console);
 	machine_destroy(vm->machine);
 	ret = machine_create(&fresh, vm, &err);
 	if (!ret)
-		console_attach(&vm->console, fresh->serial);
+		console_attach(&vm->console, fresh);
 
 	pthread_mutex_lock(&vm->lock);
 	vm->machine = fresh;

@@ -6,11 +6,10 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
- * MMIO:    0xfeb00000 virtio-mmio, see devices.h · 0xfec00000 IOAPIC, in KVM or ours · PCI: see
- *          pci.c
- * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
- *          pm, exit and conport at the ports of their headers
- * GSIs:    4 serial · 5 power button · 8 rtc · 16-23 virtio-mmio
+ * MMIO:    0xfeaff000 the console's doorbell · 0xfeb00000 virtio-mmio, see devices.h · 0xfec00000
+ * IOAPIC, in KVM or ours · PCI: see pci.c Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7
+ * debug exit · 0x3f8-0x3ff serial · pm, exit and conport at the ports of their headers GSIs:    4
+ * serial · 5 power button · 8 rtc · 16-23 virtio-mmio
  */
 #include "vm_internal.h"
 
@@ -19,6 +18,7 @@
 #define SERIAL_PORT	 0x3f8
 #define SERIAL_GSI	 4
 #define POWER_BUTTON_GSI 5
+#define DOORBELL_GPA	 UINT64_C(0xfeaff000) /* a page of its own, for guests that map it */
 
 static void on_exit_device(void *ctx, uint32_t status)
 {
@@ -139,14 +139,29 @@ static size_t conport_input(void *ctx, void *buf, size_t len_bytes, bool *is_end
 	return sk_serial_guest_take(m->serial, buf, len_bytes);
 }
 
+static size_t conport_unread(void *ctx, void *buf, size_t len_bytes)
+{
+	const struct machine *m = ctx;
+
+	return sk_serial_tx_take(m->serial, buf, len_bytes);
+}
+
 /* The console port has no bytes of its own: it is the guest's short way to those of the UART. */
 static int create_conport(struct machine *m, struct sk_error *err)
 {
+	/* A guest's ring wakes the reader of the console as output does. */
+	const struct sk_kvm_ioeventfd doorbell = {
+		.fd = m->vm->console.fd,
+		.address = DOORBELL_GPA,
+		.len_bytes = 4,
+	};
 	const struct sk_conport_config config = {
 		.gm = m->gm,
 		.output = conport_output,
 		.input = conport_input,
+		.unread = conport_unread,
 		.ctx = m,
+		.doorbell_gpa = DOORBELL_GPA,
 	};
 	int ret;
 
@@ -155,6 +170,10 @@ static int create_conport(struct machine *m, struct sk_error *err)
 	ret = sk_conport_create(&m->conport, &config, err);
 	if (ret)
 		return ret;
+	ret = sk_kvm_vm_attach_ioeventfd(m->kvm_vm, &doorbell);
+	if (ret)
+		return sk_error_set(err, ret, "KVM takes no doorbell for the console: %s",
+				    strerror(-ret));
 	return sk_bus_add(m->pio, SK_CONSOLE_PORT, SK_CONSOLE_PORTS, &sk_conport_ops, m->conport,
 			  "console port", err);
 }

@@ -106,7 +106,7 @@ int sk_vm_create(struct sk_vm **out, const struct sk_vm_config *config, struct s
 	ret = machine_create(&vm->machine, vm, err);
 	if (ret)
 		goto err_destroy;
-	console_attach(&vm->console, vm->machine->serial);
+	console_attach(&vm->console, vm->machine);
 	ret = vm->config.gdb_port ? gdb_create(&vm->gdb, vm, vm->config.gdb_port, err) : 0;
 	if (ret)
 		goto err_destroy;
@@ -132,7 +132,7 @@ void sk_vm_destroy(struct sk_vm *vm)
 	for (uint32_t i = 0; i < vm->nr_threads; i++)
 		pthread_join(vm->threads[i].thread, NULL);
 	gdb_destroy(vm->gdb);
-	console_attach(&vm->console, NULL);
+	console_detach(&vm->console);
 	machine_destroy(vm->machine);
 	free(vm->supported_cpuid);
 	sk_kvm_close(vm->kvm);

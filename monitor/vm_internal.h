@@ -57,8 +57,9 @@
 
 /* The host's end of the console. Internally locked; see console.c. */
 struct console {
-	pthread_mutex_t lock;	  /* protects serial and the carry */
-	struct sk_serial *serial; /* NULL while the machine is rebuilt */
+	pthread_mutex_t lock;	    /* protects what follows but the atomic */
+	struct sk_serial *serial;   /* NULL while the machine is rebuilt; input goes there */
+	struct sk_conport *conport; /* with serial; output comes from there, the UART's, too */
 	uint8_t *carry; /* output of the machine before a reboot that nobody has read yet */
 	size_t carry_len, carry_pos;
 	int fd; /* eventfd; -1: the machine has no console */
@@ -212,8 +213,9 @@ void rtc_timer_changed(void *timer);
 /* console.c */
 int console_init(struct console *console, bool is_present, struct sk_error *err) SK_MUST_CHECK;
 void console_fini(struct console *console);
-/* Attaches the serial port of a new machine; NULL detaches it and keeps its unread output. */
-void console_attach(struct console *console, struct sk_serial *serial);
+/* Attaches the ports of a new machine. detach keeps their unread output. */
+void console_attach(struct console *console, const struct machine *machine);
+void console_detach(struct console *console);
 /* For the serial port's callbacks. */
 void console_signal(void *console);
 /* Whether sk_vm_console_write_end() was called: before that, all input was queued. Any thread. */

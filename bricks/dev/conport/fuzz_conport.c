@@ -31,6 +31,14 @@ static size_t input(void *ctx, void *buf, size_t len, bool *is_end)
 	return n;
 }
 
+static size_t unread(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	(void)buf;
+	(void)len;
+	return 0;
+}
+
 static void step(struct sk_gmem *gm, struct sk_conport *dev, const uint8_t *data)
 {
 	const uint64_t value = sk_load_le32(data);
@@ -55,7 +63,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct sk_gmem_region_config region = {.gpa = 0, .size_bytes = RAM_BYTES};
 	const struct sk_gmem_config memory = {.regions = &region, .nr_regions = 1};
-	struct sk_conport_config config = {.output = output, .input = input};
+	struct sk_conport_config config = {
+		.output = output,
+		.input = input,
+		.unread = unread,
+		.doorbell_gpa = 4096 * SK_KIB,
+	};
+	uint8_t taken[256];
 	struct sk_conport *dev;
 	struct sk_reader r;
 	size_t sum = 1;
@@ -63,8 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.ctx = &sum;
 	BUG_ON(sk_gmem_create(&config.gm, &memory, NULL));
 	BUG_ON(sk_conport_create(&dev, &config, NULL));
-	for (size_t at = 0; at + STEP_BYTES <= size; at += STEP_BYTES)
+	for (size_t at = 0; at + STEP_BYTES <= size; at += STEP_BYTES) {
 		step(config.gm, dev, data + at);
+		BUG_ON(sk_conport_take(dev, taken, sizeof(taken)) > sizeof(taken));
+	}
 	sk_reader_init(&r, data, size);
 	(void)!sk_conport_restore(dev, &r, NULL);
 	sk_conport_destroy(dev);

@@ -232,7 +232,8 @@ SK_API int sk_vm_stop(struct sk_vm *vm) SK_MUST_CHECK;
 /*
  * The console. read takes up to @len bytes of what the guest sent, write queues up to @len bytes
  * for it; both return at once with how many bytes they moved. A guest that is not read from waits
- * when 64 KiB are queued; nothing is lost. Output can still be read after the end.
+ * when 64 KiB are queued, or its ring (<skete/abi/console.h>) is full; nothing is lost. Output can
+ * still be read after the end.
  *
  * The descriptor (an eventfd, borrowed; -1 without a console) is readable when there may be output
  * or, after a short write, room again; read clears it.
