@@ -47,6 +47,12 @@ void *kernel_pages(uint32_t pages);
 /* Give whole pages of RAM, in use since the boot, to the free frames. Takes the lock. */
 void mm_give(uint64_t pa, uint64_t bytes);
 
+/*
+ * pages.c: a page of a device's registers, in the direct map where no RAM is; NULL when there is no
+ * memory for its page table. It stays. Takes the lock.
+ */
+void *mm_map_device(uint64_t pa);
+
 /* areas.c: the address space. */
 void mm_init(void);
 int mm_fault(uint64_t address, uint64_t error);	 /* 0: go on; else it is the program's fault */

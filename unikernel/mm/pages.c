@@ -385,3 +385,12 @@ int mm_fault(uint64_t address, uint64_t error)
 		inode_put(held);
 	return result;
 }
+
+void *mm_map_device(uint64_t pa)
+{
+	uint32_t before = spin_lock(&mm.lock);
+	long result = platform->pages((uint64_t)direct_map(pa), pa, 1, PAGES_WRITE);
+
+	spin_unlock(&mm.lock, before);
+	return result ? NULL : direct_map(pa);
+}
