@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum slot { SLOT_EXIT, SLOT_SIGNAL, SLOT_CONSOLE, SLOT_IN, SLOT_OUT, SLOT_TO, NR_SLOTS };
@@ -72,10 +73,27 @@ static int handle_signal(struct pump *p)
 	}
 }
 
-/* Writes what poll() says can be written without waiting for long. */
+/* As much as goes without waiting; poll() has said that something does. */
+static ssize_t write_some(struct pump *p)
+{
+	const struct iovec all = {p->out + p->out_pos, p->out_len};
+	ssize_t n;
+
+	if (p->out_kind == PUMP_OUT_FILE)
+		return write(p->out_fd, all.iov_base, all.iov_len);
+	if (p->out_kind == PUMP_OUT_NO_WAIT) {
+		n = pwritev2(p->out_fd, &all, 1, -1, RWF_NOWAIT);
+		if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
+			return n;
+		p->out_kind = PUMP_OUT_POLLED;
+	}
+	/* A pipe that is writable takes PIPE_BUF bytes at once. */
+	return write(p->out_fd, all.iov_base, SK_MIN(all.iov_len, (size_t)PIPE_BUF));
+}
+
 static int write_output(struct pump *p, struct sk_error *err)
 {
-	ssize_t n = write(p->out_fd, p->out, SK_MIN(p->out_len, p->out_burst));
+	ssize_t n = write_some(p);
 	int ret;
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -85,13 +103,17 @@ static int write_output(struct pump *p, struct sk_error *err)
 	}
 	if (n > 0) {
 		p->out_len -= (size_t)n;
-		memmove(p->out, p->out + n, p->out_len);
+		p->out_pos = p->out_len ? p->out_pos + (size_t)n : 0;
 	}
 	return 0;
 }
 
 static void fetch_output(struct pump *p)
 {
+	if (p->out_pos) {
+		memmove(p->out, p->out + p->out_pos, p->out_len);
+		p->out_pos = 0;
+	}
 	p->out_len += sk_vm_console_read(p->vm, p->out + p->out_len, sizeof(p->out) - p->out_len);
 	if (p->out_fd < 0)
 		p->out_len = 0;
@@ -185,15 +207,15 @@ void pump_init(struct pump *p, struct sk_vm *vm, int signal_fd)
 	p->in_fd = p->out_fd = -1;
 	p->signal_fd = signal_fd;
 	p->keys = (struct terminal_keys){0};
-	p->in_len = p->out_len = 0;
+	p->in_len = p->out_len = p->out_pos = 0;
 }
 
-/* A pipe that is writable takes PIPE_BUF bytes at once, a file any number. */
-static size_t burst_of(int fd)
+static enum pump_out kind_of(int fd)
 {
 	struct stat st;
 
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? PUMP_BUFFER_BYTES : PIPE_BUF;
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? PUMP_OUT_FILE
+								     : PUMP_OUT_NO_WAIT;
 }
 
 int pump_run(struct pump *p, struct sk_error *err)
@@ -201,7 +223,7 @@ int pump_run(struct pump *p, struct sk_error *err)
 	bool has_ended = false;
 	int ret = 0;
 
-	p->out_burst = burst_of(p->out_fd);
+	p->out_kind = kind_of(p->out_fd);
 	while (ret == 0) {
 		if (has_ended && p->out_len == 0) {
 			fetch_output(p);

@@ -13,7 +13,15 @@
 #include "hvc.h"
 #include "terminal.h"
 
-#define PUMP_BUFFER_BYTES (16 * 1024)
+#define PUMP_IN_BYTES  (16 * 1024)
+#define PUMP_OUT_BYTES (64 * 1024)
+
+/* How much out_fd takes when poll() says that it is writable. */
+enum pump_out {
+	PUMP_OUT_FILE,	  /* everything, for what "without waiting" means to a file */
+	PUMP_OUT_NO_WAIT, /* what it says itself: the kernel knows RWF_NOWAIT for it */
+	PUMP_OUT_POLLED,  /* PIPE_BUF bytes */
+};
 
 struct pump {
 	/* set by the caller after pump_init(); all descriptors are borrowed */
@@ -26,9 +34,9 @@ struct pump {
 
 	/* private to pump.c */
 	struct terminal_keys keys;
-	char in[PUMP_BUFFER_BYTES], out[PUMP_BUFFER_BYTES];
-	size_t in_len, out_len;
-	size_t out_burst; /* what out_fd takes at once without blocking for long */
+	enum pump_out out_kind;
+	size_t in_len, out_len, out_pos; /* the output starts at out + out_pos */
+	char in[PUMP_IN_BYTES], out[PUMP_OUT_BYTES];
 };
 
 /* No input, no output, no terminal. The buffers stay as they are: memory that is not touched yet.
