@@ -18,7 +18,7 @@
 #include "../mm/mm.h"
 #include "vm.h"
 
-#define BUFFER_BYTES 4096
+#define BUFFER_BYTES SK_CONSOLE_WHOLE_BYTES /* so much of a write stays together */
 #define WAIT_MIN_NS  100000ull
 #define WAIT_MAX_NS  5000000ull
 #define TRIES_MAX    100000 /* by who may not sleep */

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #define STATE_VERSION 2
-#define CHUNK_BYTES   4096
+#define CHUNK_BYTES   SK_CONSOLE_WHOLE_BYTES
 
 /* The guest's ring, as it was when we were told of it; bytes 0: none. */
 struct ring {

@@ -190,11 +190,14 @@ static void write_thr(struct sk_serial *s, const uint8_t *data, size_t len)
 
 size_t sk_serial_guest_put(struct sk_serial *s, const void *buf, size_t len_bytes)
 {
-	size_t n = 0;
+	size_t room = 0, n;
 
 	pthread_mutex_lock(&s->lock);
 	if (s->tx.cap - s->tx.len > SK_SERIAL_FIFO_BYTES)
-		n = SK_MIN(len_bytes, s->tx.cap - s->tx.len - SK_SERIAL_FIFO_BYTES);
+		room = s->tx.cap - s->tx.len - SK_SERIAL_FIFO_BYTES;
+	n = SK_MIN(len_bytes, room);
+	if (n < len_bytes && len_bytes + SK_SERIAL_FIFO_BYTES <= s->tx.cap)
+		n = 0; /* later, as a whole */
 	s->counters.tx_bytes += tx_append(s, buf, n);
 	sk_serial_unlock_and_tell(s);
 	return n;

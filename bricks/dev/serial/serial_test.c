@@ -674,8 +674,13 @@ static void whole_buffers_share_the_rings(void **state)
 		sk_serial_counters(s, &c);
 		assert_int_equal(c.tx_dropped_bytes, 0);
 	}
+	/* A buffer that could be whole is not torn. */
+	assert_int_equal(sk_serial_tx_take(s, buf, 10), 10);
+	assert_int_equal(sk_serial_guest_put(s, big, 40), 0);
 	while (sk_serial_tx_take(s, buf, sizeof(buf)))
 		;
+	assert_int_equal(sk_serial_guest_put(s, big, 40), 40);
+	assert_int_equal(sk_serial_tx_take(s, buf, sizeof(buf)), 40);
 	/* Input: the FIFO's first, then the ring's; breaks are passed over. */
 	out(s, FCR, 0x01);
 	assert_int_equal(sk_serial_rx_put(s, "1234567890", 10), 10);

@@ -48,6 +48,9 @@
 /* More than this in one request counts as this. */
 #define SK_CONSOLE_MAX_BYTES	 65536u
 
+/* Up to so many bytes of a WRITE are moved all or not at all. */
+#define SK_CONSOLE_WHOLE_BYTES	 4096u
+
 /* Operations. */
 #define SK_CONSOLE_WRITE	 0u
 #define SK_CONSOLE_READ		 1u

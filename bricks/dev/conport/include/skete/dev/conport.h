@@ -23,7 +23,8 @@ struct sk_conport;
 /* Both are called on a vCPU's thread, with at most a page at a time, and must not block. */
 struct sk_conport_config {
 	struct sk_gmem *gm; /* borrowed */
-	/* Takes output; returns how many of the bytes had room. Required. */
+	/* Takes output; returns how many of the bytes had room: all or none, so that a guest's
+	 * buffer of up to SK_CONSOLE_WHOLE_BYTES stays whole. Required. */
 	size_t (*output)(void *ctx, const void *buf, size_t len_bytes);
 	/* Gives input; returns how many bytes. 0: none now, and *is_end says whether ever.
 	 * Required. */

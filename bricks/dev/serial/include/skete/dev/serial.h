@@ -97,10 +97,11 @@ size_t sk_serial_tx_take(struct sk_serial *serial, void *buf, size_t len_bytes);
 size_t sk_serial_rx_put(struct sk_serial *serial, const void *buf, size_t len_bytes);
 
 /*
- * The guest's end by whole buffers, for another device that shares this console: put sends up to
- * @len_bytes as if the guest had written them to THR, take gives up to @len_bytes of what waits to
- * be read from RBR, whether RTS is on or not; both return how many. put leaves what THRE promises:
- * room for a whole FIFO. Breaks are passed over.
+ * The guest's end by whole buffers, for another device that shares this console: put sends
+ * @len_bytes as if the guest had written them to THR, all or, for want of room, none (only what is
+ * larger than the ring goes in pieces); take gives up to @len_bytes of what waits to be read from
+ * RBR, whether RTS is on or not; both return how many. put leaves what THRE promises: room for a
+ * whole FIFO. Breaks are passed over.
  */
 size_t sk_serial_guest_put(struct sk_serial *serial, const void *buf, size_t len_bytes);
 size_t sk_serial_guest_take(struct sk_serial *serial, void *buf, size_t len_bytes);
