@@ -268,7 +268,7 @@ static void forget_shared(uint64_t start, uint64_t end)
 static long do_discard(struct mm_call *c)
 {
 	forget_shared(c->start, c->start + c->bytes);
-	pages_remove(c->start, c->start + c->bytes);
+	pages_discard(c->start, c->start + c->bytes);
 	pages_flush();
 	return 0;
 }

@@ -19,6 +19,7 @@
 #define BATCH	     512
 #define PLENTY_HUGE  8192 /* 2 MiB pages only while this many frames stay free */
 #define PLENTY_SMALL 4096 /* and 256 KiB at once */
+#define FEW_BYTES    (4 * PAGE_SIZE)
 
 extern char __image_start[], __bss_end[];
 
@@ -109,6 +110,24 @@ void pages_remove(uint64_t start, uint64_t end)
 			entry = tables_entry(va);
 		}
 		remove_small(va, next, table_of(entry));
+	}
+}
+
+void pages_discard(uint64_t start, uint64_t end)
+{
+	uint64_t next;
+
+	for (uint64_t va = start; va < end; va = next) {
+		uint64_t entry = tables_entry(va), pa = entry & PTE_ADDR & -HUGE_SIZE;
+
+		next = (va + HUGE_SIZE) & -HUGE_SIZE;
+		if (next > end)
+			next = end;
+		if (entry & PTE_PS && next - va < HUGE_SIZE &&
+		    frames_free_count >= frames_total / 4)
+			memset(direct_map(pa + va % HUGE_SIZE), 0, next - va);
+		else
+			pages_remove(va, next);
 	}
 }
 
@@ -209,8 +228,20 @@ static int all_missing(const struct extent *e)
 	return !used;
 }
 
-/* How many pages to fill at once: fewer when memory is short. */
-static uint64_t fill_bytes(const struct area *area)
+/* Do the pages at both distances from `va` exist? Within its table. */
+static int is_grown(uint64_t va, uint64_t near, uint64_t far)
+{
+	uint64_t entry = tables_entry(va);
+
+	return !((va ^ (va + far)) & -HUGE_SIZE) && !is_missing(entry, va + near) &&
+	       !is_missing(entry, va + far);
+}
+
+/*
+ * How many pages to fill at once: fewer when memory is short, and a few where likely few are
+ * wanted, until there are some, upwards or downwards.
+ */
+static uint64_t fill_bytes(const struct area *area, uint64_t va)
 {
 	uint64_t free = frames_free_count;
 	uint64_t pages = free <= frames_total / 4   ? 1
@@ -218,7 +249,12 @@ static uint64_t fill_bytes(const struct area *area)
 			 : free <= PLENTY_SMALL	    ? 16
 						    : 64;
 
-	return (area->prot & AREA_STACK && pages > 4 ? 4 : pages) * PAGE_SIZE;
+	if (area->prot & AREA_STACK && pages > 4)
+		pages = is_grown(va, -FEW_BYTES, -2 * FEW_BYTES) ||
+					is_grown(va, FEW_BYTES, 2 * FEW_BYTES)
+				? 16
+				: 4;
+	return pages * PAGE_SIZE;
 }
 
 struct extent pages_window(const struct area *area, uint64_t va, uint64_t end, uint64_t bytes)
@@ -234,7 +270,7 @@ struct extent pages_window(const struct area *area, uint64_t va, uint64_t end, u
 
 struct extent pages_around(const struct area *area, uint64_t va, uint64_t end)
 {
-	struct extent window = pages_window(area, va, end, fill_bytes(area));
+	struct extent window = pages_window(area, va, end, fill_bytes(area, va));
 	uint64_t entry = tables_entry(va), low = va & -PAGE_SIZE, high = low + PAGE_SIZE;
 	uint64_t first = window.start, last = first + window.count * PAGE_SIZE;
 
