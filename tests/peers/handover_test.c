@@ -5,7 +5,7 @@
  * Images of the unikernel, started with what other monitors hand to a guest: where their tables
  * lie, what is in them and what is not, how their machine ends. After Firecracker's
  * src/vmm/src/arch/x86_64 (the same in libkrun's, without ACPI) and Cloud Hypervisor's
- * arch/src/x86_64 and vmm/src/acpi.rs. usage: handover_test ARGS TREE, the two programs.
+ * arch/src/x86_64 and vmm/src/acpi.rs. usage: handover_test ARGS TREE SCHEDULE, programs.
  */
 #include "machine.h"
 
@@ -23,10 +23,12 @@
 #define LAPIC_GPA     0xfee00000u
 #define RAM	      1
 #define RESERVED      2
+#define X2APIC	      (1u << 21)
+#define TSC_DEADLINE  (1u << 24)
 #define S5_PORT	      0x600
 #define S5_VALUE      (5 << 2 | 1 << 5)
 
-static const char *args_path, *tree_path;
+static const char *args_path, *tree_path, *schedule_path;
 
 struct initrd {
 	uint64_t gpa, bytes;
@@ -389,6 +391,7 @@ struct monitor {
 	uint16_t sleep_port;
 	enum peer_end end; /* a reset is how Firecracker's machines end */
 	bool is_hyperv;	   /* the hypervisor's leaves are Hyper-V's: no KVM clock */
+	uint32_t hidden;   /* of what leaf 1 says in ecx */
 };
 
 static struct monitor monitors[] = {
@@ -397,6 +400,8 @@ static struct monitor monitors[] = {
 	{"Cloud Hypervisor", cloud_hypervisor, SK_KVM_IRQCHIP_SPLIT, S5_PORT, PEER_POWERED_OFF},
 	{"Cloud Hypervisor, kvm_hyperv", cloud_hypervisor, SK_KVM_IRQCHIP_SPLIT, S5_PORT,
 	 PEER_POWERED_OFF, .is_hyperv = true},
+	{"Firecracker, a template without x2APIC and TSC deadline", firecracker_pvh,
+	 SK_KVM_IRQCHIP_KERNEL, 0, PEER_RESET, .hidden = X2APIC | TSC_DEADLINE},
 };
 
 /* Runs a program with a file as its initial RAM disk, if @disk, and says what it said. */
@@ -410,6 +415,7 @@ static void run(struct peer *p, const struct monitor *monitor, uint32_t cpus, ui
 		.sleep_port = monitor->sleep_port,
 		.sleep_value = S5_VALUE,
 		.is_hyperv = monitor->is_hyperv,
+		.hidden = monitor->hidden,
 	};
 	struct initrd initrd;
 	struct sk_kvm_entry entry;
@@ -461,6 +467,14 @@ static void memory_on_both_sides_of_the_hole(void **state)
 	expect_arguments(*state, 2, 5 * SK_GIB);
 }
 
+static void threads_and_timers_work(void **state)
+{
+	static struct peer p;
+
+	run(&p, *state, 2, 256 * SK_MIB, schedule_path, "", NULL);
+	assert_non_null(strstr(p.text, "\ndone\n"));
+}
+
 static void add_file(struct table *disk, const char *name, uint32_t mode, const char *content)
 {
 	char header[128];
@@ -493,9 +507,10 @@ int main(int argc, char **argv)
 		{"a program runs", a_program_runs},
 		{"CPUs are found", cpus_are_found},
 		{"memory on both sides of the hole", memory_on_both_sides_of_the_hole},
+		{"threads and timers work", threads_and_timers_work},
 		{"the initial RAM disk is found", initrd_is_found},
 	};
-	static char names[SK_ARRAY_SIZE(monitors)][SK_ARRAY_SIZE(cases)][80];
+	static char names[SK_ARRAY_SIZE(monitors)][SK_ARRAY_SIZE(cases)][100];
 	struct CMUnitTest tests[SK_ARRAY_SIZE(monitors) * SK_ARRAY_SIZE(cases)], *test = tests;
 
 	for (size_t m = 0; m < SK_ARRAY_SIZE(monitors); m++) {
@@ -506,11 +521,12 @@ int main(int argc, char **argv)
 						      &monitors[m]};
 		}
 	}
-	if (argc != 3) {
-		fprintf(stderr, "usage: %s ARGS TREE (images of the unikernel)\n", argv[0]);
+	if (argc != 4) {
+		fprintf(stderr, "usage: %s ARGS TREE SCHEDULE (images)\n", argv[0]);
 		return 2;
 	}
 	args_path = argv[1];
 	tree_path = argv[2];
+	schedule_path = argv[3];
 	return peer_has_kvm() ? cmocka_run_group_tests_name("handover", tests, NULL, NULL) : 0;
 }

@@ -109,6 +109,7 @@ static void create_cpu(struct peer *p, uint32_t index, const struct sk_kvm_cpuid
 	cpu->peer = p;
 	check(sk_kvm_vcpu_create(&cpu->vcpu, p->vm, index, &err), &err);
 	check(sk_kvm_cpuid_build(&table, supported, &config, &err), &err);
+	sk_kvm_cpuid_find(&table, 1, 0)->ecx &= ~p->config.hidden;
 	if (p->config.is_hyperv)
 		say_hyperv(&table);
 	assert_int_equal(sk_kvm_vcpu_set_cpuid(cpu->vcpu, &table), 0);

@@ -31,6 +31,7 @@ struct peer_config {
 	uint16_t sleep_port; /* ACPI's sleep control register, 0: none */
 	uint8_t sleep_value; /* what must be written there */
 	bool is_hyperv;	     /* CPUID says Hyper-V instead of KVM */
+	uint32_t hidden;     /* bits of ecx in CPUID's leaf 1 that are not there */
 };
 
 struct peer;

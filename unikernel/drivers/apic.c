@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The Skete authors */
 /* The local APIC through the shim: timer, interrupts between CPUs, start-up of CPUs. */
 #include "../arch/x86_64/cpu.h"
+#include "../kernel/boot.h"
 #include "../kernel/kernel.h"
 #include "vm.h"
 
@@ -17,27 +18,36 @@
 #define ICR_INIT       0x4500
 #define ICR_STARTUP    0x4600
 
-static uint32_t has_deadline, has_x2apic;
+static uint32_t has_deadline;
 
 static void write(uint32_t reg, uint64_t low, uint64_t high)
 {
 	request(REQ_APIC_WRITE, reg, low, high, 0);
 }
 
+static uint32_t own_id(void)
+{
+	uint32_t id = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
+
+	return boot.has_x2apic ? id : id >> 24;
+}
+
+/*
+ * On a partial KVM, what CPUID says in ring 3 is what the host has. If the machine has no
+ * deadlines, that mode of the timer does not stick.
+ */
 void apic_init_cpu(struct cpu *cpu)
 {
-	uint32_t r[4], id;
+	uint32_t r[4];
 
 	cpuid(1, 0, r);
-	has_deadline = r[2] >> 24 & 1;
-	has_x2apic = r[2] >> 21 & 1;
 	if (cpu->index) {
-		id = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
-		cpu->apic_id = has_x2apic ? id : id >> 24;
+		cpu->apic_id = own_id();
 		tsc_clock_init_cpu();
 	}
 	write(APIC_SVR, 0x100 | VECTOR_SPURIOUS, 0);
-	write(APIC_LVT_TIMER, (VECTOR_IRQ + IRQ_TIMER) | (has_deadline ? LVT_DEADLINE : 0), 0);
+	write(APIC_LVT_TIMER, (VECTOR_IRQ + IRQ_TIMER) | (r[2] >> 24 & 1 ? LVT_DEADLINE : 0), 0);
+	has_deadline = !!(request(REQ_APIC_READ, APIC_LVT_TIMER, 0, 0, 0) & LVT_DEADLINE);
 	if (!has_deadline)
 		write(APIC_DIVIDE, 0xb, 0);
 }
@@ -66,11 +76,8 @@ void apic_send(struct cpu *to, uint32_t irq)
 /* Send the start-up interrupts and go on; a CPU joins when it is up, and finds its own id. */
 void apic_start_cpus(uint32_t count)
 {
-	uint32_t self = (uint32_t)request(REQ_APIC_READ, APIC_ID, 0, 0, 0);
-	uint32_t ids[MAX_CPUS];
+	uint32_t self = own_id(), ids[MAX_CPUS];
 
-	if (!has_x2apic)
-		self >>= 24;
 	for (uint32_t i = 0; i < cpu_count; i++)
 		if (cpus[i].apic_id == self) {
 			cpus[i].apic_id = cpus[0].apic_id;

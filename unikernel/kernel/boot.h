@@ -21,6 +21,7 @@ struct boot {
 	uint64_t used_start, used_end; /* the image, the page tables and what follows them */
 	uint64_t rsdp;
 	uint64_t initrd, initrd_bytes;
+	uint32_t has_x2apic;
 	uint64_t here;	  /* where physical address 0 is while the tables are built */
 	uint64_t watched; /* by gdb: faults are told first, the image is where gdb expects it */
 	uint64_t arena;	  /* where the program's addresses shall be; 0: anywhere */

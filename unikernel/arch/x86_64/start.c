@@ -354,6 +354,7 @@ void boot_start(void)
 		read_multiboot(shim.boot_info);
 	else
 		read_linux(shim.boot_info);
+	boot.has_x2apic = shim.x2apic;
 	acpi_init();
 	place();
 	boot.watched = has_option("skete.gdb");
