@@ -11,6 +11,7 @@
 #include "mm.h"
 
 #define RUN_PAGES 16 /* so many free frames in a row a file that grows looks for */
+#define RUN_WORDS 64 /* of the map, among so many */
 
 uint64_t frames_free_count, frames_total;
 static uint64_t words, low_hint, data_hint, high_hint;
@@ -144,8 +145,7 @@ static uint64_t take(uint64_t frame)
 
 uint64_t frames_alloc_data(uint64_t before)
 {
-	uint64_t next = before / PAGE_SIZE + 1;
-	uint32_t wanted = before ? RUN_PAGES : 1;
+	uint64_t next = before / PAGE_SIZE + 1, last;
 
 	if (!frames_free_count)
 		return 0;
@@ -153,13 +153,16 @@ uint64_t frames_alloc_data(uint64_t before)
 		return take(next);
 	while (data_hint < words && boot.frames[data_hint] == ~0ull)
 		data_hint++;
-	for (uint64_t w = data_hint; w < words; w++) {
-		int at = boot.frames[w] == ~0ull ? -1 : find_run(boot.frames[w], wanted);
+	last = words - data_hint < RUN_WORDS ? words : data_hint + RUN_WORDS;
+	for (uint64_t w = data_hint; before && w < last; w++) {
+		int at = find_run(boot.frames[w], RUN_PAGES);
 
 		if (at >= 0)
 			return take(w * 64 + (uint64_t)at);
 	}
-	return frames_alloc(1);
+	return data_hint < words
+		       ? take(data_hint * 64 + (uint64_t)find_run(boot.frames[data_hint], 1))
+		       : frames_alloc(1);
 }
 
 void frames_free(uint64_t pa, uint32_t pages)
