@@ -10,8 +10,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
+
+#include "pty.h"
 
 void hvc_init(struct hvc *h)
 {
@@ -49,27 +50,16 @@ static int open_stdio(struct hvc *h, struct sk_error *err)
 
 static int open_pty(struct hvc *h, char *message, size_t size, struct sk_error *err)
 {
-	struct termios raw;
-	const char *name;
+	int ret = pty_open(&h->file_fd, "the console", message, size, err);
 
-	h->file_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (h->file_fd < 0 || grantpt(h->file_fd) || unlockpt(h->file_fd))
-		goto err;
-	name = ptsname(h->file_fd);
-	h->slave_fd = name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+	if (ret)
+		return ret;
+	h->slave_fd = ioctl(h->file_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (h->slave_fd < 0)
-		goto err;
-	/* The line discipline must not echo the guest's output back to it. */
-	if (tcgetattr(h->slave_fd, &raw) == 0) {
-		cfmakeraw(&raw);
-		tcsetattr(h->slave_fd, TCSANOW, &raw);
-	}
-	snprintf(message, size, "the console is at %s", name);
+		return sk_error_set(err, -errno, "cannot open the other end of a pty: %s",
+				    strerror(errno));
 	h->config.in_fd = h->config.out_fd = h->file_fd;
 	return 0;
-
-err:
-	return sk_error_set(err, -errno, "cannot open a pseudo-terminal: %s", strerror(errno));
 }
 
 int hvc_open(struct hvc *h, const struct cli_target *where, char *message, size_t size,
@@ -98,6 +88,9 @@ void hvc_close(struct hvc *h)
 {
 	sk_close(&h->to_fd);
 	sk_close(&h->from_fd);
-	sk_close(&h->slave_fd);
+	if (h->slave_fd >= 0) {
+		sk_close(&h->slave_fd); /* who reads is somebody else */
+		pty_wait_for_reader(h->file_fd);
+	}
 	sk_close(&h->file_fd);
 }

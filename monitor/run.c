@@ -20,6 +20,7 @@
 
 #include "hvc.h"
 #include "process.h"
+#include "pty.h"
 #include "pump.h"
 #include "stats.h"
 #include "terminal.h"
@@ -247,23 +248,12 @@ static int build_cmdline(const struct run *run, char **out, struct sk_error *err
 
 static int open_pty(struct run *run, struct sk_error *err)
 {
-	struct termios raw;
 	char message[128];
-	int ret;
+	int ret = pty_open(&run->file_fd, "the serial port", message, sizeof(message), err);
 
-	run->file_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (run->file_fd < 0 || grantpt(run->file_fd) || unlockpt(run->file_fd)) {
-		ret = -errno;
-		return sk_error_set(err, ret, "cannot open a pseudo-terminal: %s", strerror(-ret));
-	}
-	/* The line discipline must not echo the guest's output back to it. */
-	if (tcgetattr(run->file_fd, &raw) == 0) {
-		cfmakeraw(&raw);
-		tcsetattr(run->file_fd, TCSANOW, &raw);
-	}
-	snprintf(message, sizeof(message), "the serial port is at %s", ptsname(run->file_fd));
-	say(&run->terminal, message);
-	return 0;
+	if (!ret)
+		say(&run->terminal, message);
+	return ret;
 }
 
 static bool uses_stdin(const struct run *run)
@@ -525,6 +515,8 @@ int run_command(const struct cli_options *options)
 	terminal_fini(&run.terminal);
 out:
 	hvc_close(&run.hvc);
+	if (run.file_fd >= 0 && options->serial.kind == CLI_SERIAL_PTY)
+		pty_wait_for_reader(run.file_fd);
 	sk_close(&run.file_fd);
 	sk_close(&run.signal_fd);
 	run_nets_free(run.nets);

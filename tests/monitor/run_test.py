@@ -177,6 +177,28 @@ def serial_on_a_pty():
     os.close(fd)
 
 
+def late_reader_of_a_pty():
+    process = subprocess.Popen([SKETE, *RUN, "--memory", "4M", "--serial", "pty", "--cmdline", "EPX",
+                                ACTOR], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    RUNNING.append(process)
+    path = re.search(r"/dev/pts/\d+", process.stderr.readline())[0]
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    os.write(fd, b"line\n")
+    time.sleep(0.2)  # by now the guest has ended
+    text = b""
+    try:
+        while part := os.read(fd, 100):
+            text += part
+    except OSError:
+        pass  # hung up
+    expect(text, b"line\nEPX\n", "the pty")
+    expect(process.wait(LIMIT), 42, "status")
+    process.stderr.close()
+    os.close(fd)
+    # Nobody has it open: nothing is waited for, and nothing fails.
+    expect(guest("PX", "--serial", "pty")[:2], (42, ""), "a pty that nobody reads")
+
+
 RUNNING = []  # whatever a test that fails leaves behind is ended after it
 
 
@@ -450,7 +472,7 @@ TESTS = [
     bad_disks_get_one_sentence,
     impossible_networks_get_one_sentence,
     damaged_images_are_refused, input_from_a_pipe_arrives, serial_goes_where_it_is_told,
-    serial_on_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
+    serial_on_a_pty, late_reader_of_a_pty, signals_end_the_machine, pause_and_resume_by_signal,
     slow_reader_loses_nothing, terminal_is_raw_only_while_the_guest_runs, ctrl_a_keys,
     killed_at_any_moment_it_leaves_nothing, no_permission_names_the_group,
     multiboot_kernels_boot, configuration_round_trip,
