@@ -180,8 +180,11 @@ static int64_t fill(struct user *u, struct poll_set *set, bool is_stalled)
 		if (u->timers[i].is_used && u->timers[i].expires_ms >= 0)
 			deadline_ms = SK_MIN(deadline_ms, u->timers[i].expires_ms);
 	}
-	if (slirp_ms != UINT32_MAX)
-		deadline_ms = SK_MIN(deadline_ms, now_ms() + slirp_ms);
+	if (slirp_ms != UINT32_MAX) {
+		const int64_t then_ms = now_ms() + slirp_ms;
+
+		deadline_ms = SK_MIN(deadline_ms, then_ms);
+	}
 	return deadline_ms;
 }
 
@@ -249,7 +252,8 @@ bool slirp_try_input(struct user *u, const struct iovec *iov, unsigned nr_iov)
 /* Waits without the lock; what poll() says. */
 static int wait_unlocked(struct user *u)
 {
-	int64_t ms = u->deadline_ms == INT64_MAX ? -1 : SK_MAX(u->deadline_ms - now_ms(), 0);
+	const int64_t left_ms = u->deadline_ms - now_ms();
+	const int64_t ms = u->deadline_ms == INT64_MAX ? -1 : SK_MAX(left_ms, 0);
 	int nr;
 
 	pthread_mutex_unlock(&u->lock);

@@ -81,10 +81,13 @@ uint64_t sk_serial_now_ns(const struct sk_serial *s)
 /* The host took something: the THRE interrupt that waited for it is due, if there is room. */
 static void release_thre_locked(struct sk_serial *s)
 {
+	uint64_t chars;
+
 	s->tx_credit = 0;
 	if (!s->is_thre_held)
 		return;
-	s->tx_credit = SK_MIN((sk_serial_now_ns(s) - s->held_since_ns) / NS_PER_CHAR, s->tx.cap);
+	chars = (sk_serial_now_ns(s) - s->held_since_ns) / NS_PER_CHAR;
+	s->tx_credit = SK_MIN(chars, s->tx.cap);
 	s->is_thre_held = false;
 	s->regs.is_thr_empty = false; /* it becomes empty now */
 }

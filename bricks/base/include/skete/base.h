@@ -30,6 +30,7 @@ extern "C" {
 #define SK_API			 __attribute__((visibility("default")))
 
 #define SK_ARRAY_SIZE(a)	 (sizeof(a) / sizeof((a)[0]))
+/* What they return is evaluated twice: pass nothing that may change meanwhile, like a clock. */
 #define SK_MIN(a, b)		 ((a) < (b) ? (a) : (b))
 #define SK_MAX(a, b)		 ((a) > (b) ? (a) : (b))
 #define SK_CONTAINER_OF(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
