@@ -11,13 +11,8 @@
 #include "kernel.h"
 #include "signals.h"
 
-/* How long an idle CPU looks for work before it halts: see adapt(). */
-#define POLL_MAX_NS   200000
-#define POLL_START_NS 50000
-#define POLL_TRIES    3
-#define POLL_FORGET   1024
-#define SOON_NS	      50000  /* who runs no longer than this at a time will not run for long now */
-#define MISTAKEN_NS   500000 /* if one does: when another CPU takes over who waits for it */
+#define SOON_NS	    50000  /* who runs no longer than this at a time will not run for long now */
+#define MISTAKEN_NS 500000 /* if one does: when another CPU takes over who waits for it */
 
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(4096)));
 uint32_t cpu_count = 1;
@@ -541,7 +536,7 @@ static void expel(struct cpu *cpu)
 
 /* What the interrupts since the last look ask for. Returns whether the running thread's time is up.
  */
-static int run_interrupts(struct cpu *cpu)
+int sched_interrupts(struct cpu *cpu)
 {
 	uint32_t bits = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_RELAXED);
 	uint64_t now = cpu->tick_ns ? clock_ns() : 0;
@@ -591,7 +586,7 @@ struct regs *upcall_c(void)
 	struct thread *self = cpu->current;
 
 	while (cpu->pending) {
-		if (run_interrupts(cpu)) {
+		if (sched_interrupts(cpu)) {
 			if (!may_run(self, cpu))
 				leave_cpu(self);
 			sched_preempt();
@@ -608,7 +603,7 @@ void handle_pending(void)
 	struct cpu *cpu = this_cpu();
 
 	while (cpu->pending) {
-		if (run_interrupts(cpu)) {
+		if (sched_interrupts(cpu)) {
 			if (!may_run(cpu->current, cpu) && cpu->current != cpu->idle_thread)
 				leave_cpu(cpu->current);
 			sched_switch();
@@ -752,73 +747,4 @@ void sched_init_cpu(struct cpu *cpu, struct thread *idle)
 	idle->level = LEVEL_IDLE - 1;
 	make_current(cpu, idle);
 	cpu->online = 1;
-}
-
-/*
- * From now on this CPU runs threads. While it was idle nobody interrupted it to flush its TLB (see
- * tlb.c): it does so now, before it touches anything that could have been unmapped.
- */
-static void leave_idle(struct cpu *cpu)
-{
-	__atomic_store_n(&cpu->idle, CPU_BUSY, __ATOMIC_SEQ_CST);
-	if (__atomic_exchange_n(&cpu->must_flush, 0, __ATOMIC_SEQ_CST))
-		platform->flush();
-}
-
-static int has_work(const struct cpu *cpu)
-{
-	return cpu->rq_len || cpu->pending;
-}
-
-/*
- * To halt and to be woken costs tens of microseconds, most of which the waker pays: so a CPU looks
- * for work for a while before. For how long follows what happened last, as in Linux's governor
- * "haltpoll": longer, if work came soon after it had halted; ever shorter, down to not at all,
- * while work comes late. Where the host lacks CPUs, whoever would bring the work waits for this CPU
- * to let go of the host's: the longer it looks, the later work comes, and never while it looks. So
- * the more often it has looked in vain, the rarer it tries a longer time.
- */
-static void adapt(struct cpu *cpu, uint64_t idle_ns, int was_in_vain)
-{
-	uint32_t vain = cpu->polled_in_vain;
-
-	cpu->polled_in_vain = was_in_vain ? vain % POLL_FORGET + 1 : 0;
-	if (!was_in_vain)
-		return;
-	if (idle_ns > POLL_MAX_NS || (vain > POLL_TRIES && vain & (vain - 1)))
-		cpu->poll_ns /= 2;
-	else
-		cpu->poll_ns = cpu->poll_ns < POLL_START_NS ? POLL_START_NS : POLL_MAX_NS;
-}
-
-/* Nobody is there to run: wait until somebody is, or an interrupt has come. */
-static void wait_for_work(struct cpu *cpu)
-{
-	uint64_t start = clock_ns();
-	int in_vain;
-
-	cpu->idle = CPU_POLLING;
-	while (!has_work(cpu) && clock_ns() - start < cpu->poll_ns)
-		cpu_relax();
-	in_vain = !has_work(cpu);
-	while (!has_work(cpu)) {
-		__atomic_store_n(&cpu->idle, CPU_HALTED, __ATOMIC_SEQ_CST); /* see notify() */
-		if (!has_work(cpu))
-			platform->halt();
-		__atomic_store_n(&cpu->idle, CPU_POLLING, __ATOMIC_SEQ_CST);
-	}
-	adapt(cpu, clock_ns() - start, in_vain);
-}
-
-void sched_idle(void)
-{
-	struct cpu *cpu = this_cpu();
-
-	for (;;) {
-		leave_idle(cpu);
-		if (cpu->pending)
-			run_interrupts(cpu);
-		sched_switch();
-		wait_for_work(cpu);
-	}
 }

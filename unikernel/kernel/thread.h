@@ -99,7 +99,13 @@ _Static_assert(sizeof(struct thread) <= XSAVE_OFFSET,
 /* Set up this CPU's idle thread and queue; the caller becomes the idle thread. Masked. */
 void sched_init_cpu(struct cpu *cpu, struct thread *idle);
 
-/* The life of an idle CPU. Called masked, on the idle thread. */
+/*
+ * Do what this CPU's interrupts since the last call ask for. Returns whether the running thread is
+ * to make way. Masked.
+ */
+int sched_interrupts(struct cpu *cpu);
+
+/* idle.c: the life of an idle CPU. Called masked, on the idle thread. */
 _Noreturn void sched_idle(void);
 
 /* Give the CPU to the next thread. The caller is masked, and its state says whether it goes on. */

@@ -11,10 +11,10 @@
 #include "mm.h"
 
 /*
- * The partner is leave_idle() in sched.c: one stores must_flush and then looks at idle, the other
- * the reverse. So either this CPU sees that the other one is busy, or that one sees must_flush; and
- * the page tables were changed before. An idle CPU that was busy in between is idle again, and will
- * look. (The first look only spares a busy CPU a flush too many.)
+ * The partner is leave_idle() in kernel/idle.c: one stores must_flush and then looks at idle, the
+ * other the reverse. So either this CPU sees that the other one is busy, or that one sees
+ * must_flush; and the page tables were changed before. An idle CPU that was busy in between is idle
+ * again, and will look. (The first look only spares a busy CPU a flush too many.)
  */
 static int flushes_later(struct cpu *cpu)
 {
