@@ -19,6 +19,21 @@ static void halt(void)
 	request(REQ_HALT, 0, 0, 0, 0);
 }
 
+/*
+ * There is no way to yield but to halt until the timer's interrupt. What is pending would keep it
+ * from halting: so that is put aside. The timer's bit is set in any case, because nobody knows any
+ * more what the timer is set to; then it is set anew.
+ */
+static void give_way(void)
+{
+	struct cpu *cpu = this_cpu();
+	uint32_t bits = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_RELAXED);
+
+	apic_timer(clock_ns() + GIVE_WAY_NS);
+	request(REQ_HALT, 0, 0, 0, 0);
+	set_pending(cpu, bits | 1u << IRQ_TIMER);
+}
+
 static void flush(void)
 {
 	request(REQ_FLUSH, 0, 0, 0, 0);
@@ -86,6 +101,7 @@ static int read_image(uint64_t offset, void *to, size_t bytes)
 
 const struct platform platform_vm = {
 	.halt = halt,
+	.give_way = give_way,
 	.pages = pages,
 	.flush = flush,
 	.flush_others = tlb_flush_others,

@@ -682,10 +682,11 @@ void sched_set_policy(struct thread *thread, uint32_t policy, int32_t priority, 
 void sched_set_affinity(struct thread *thread, uint64_t affinity)
 {
 	uint32_t before = mask();
+	uint64_t since = 0;
 	int waits;
 
 	while (thread->queued && thread->on_cpu)
-		cpu_relax(); /* another CPU is just leaving its stack */
+		spin_turn(&since); /* another CPU is just leaving its stack */
 	/*
 	 * Who queues the thread or begins to run it looks at this afterwards; the partners are
 	 * enqueue_at(), by the lock, and make_current().
@@ -694,7 +695,7 @@ void sched_set_affinity(struct thread *thread, uint64_t affinity)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* Woken meanwhile, while a CPU is leaving its stack: wait until that has happened. */
 	while (!(waits = withdraw(thread)) && thread->queued && !may_run(thread, thread->cpu))
-		cpu_relax();
+		spin_turn(&since);
 	if (waits)
 		sched_start(thread);
 	else

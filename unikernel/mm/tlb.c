@@ -30,6 +30,7 @@ void tlb_flush_others(void)
 	static uint32_t lock;
 	const struct cpu *self = this_cpu();
 	uint32_t before[MAX_CPUS], sent = 0, was_masked = spin_lock(&lock);
+	uint64_t since = 0;
 
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (&cpus[i] == self || !cpus[i].online)
@@ -42,7 +43,7 @@ void tlb_flush_others(void)
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		while (sent >> i & 1 && cpus[i].flushed == before[i])
-			cpu_relax();
+			spin_turn(&since);
 	}
 	spin_unlock(&lock, was_masked);
 }

@@ -220,14 +220,21 @@ static inline int cpu_random(uint64_t *out)
 	return ok;
 }
 
+/*
+ * One turn of a loop that waits for what another CPU does, masked; *since begins with 0. A CPU that
+ * the host does not run may need this one's place to go on: so after a while the turn takes longer,
+ * and leaves it to the host.
+ */
+void spin_turn(uint64_t *since);
+void spin_lock_slowly(uint32_t *lock);
+
 /* A spinlock is a uint32_t; taking it masks interrupts. Returns what unlock wants back. */
 static inline uint32_t spin_lock(uint32_t *lock)
 {
 	uint32_t before = mask();
 
-	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
-		while (__atomic_load_n(lock, __ATOMIC_RELAXED))
-			cpu_relax();
+	if (__builtin_expect(__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE), 0))
+		spin_lock_slowly(lock);
 	return before;
 }
 

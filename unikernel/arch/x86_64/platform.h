@@ -13,11 +13,17 @@
 struct cpu;
 struct timespec;
 
+#define GIVE_WAY_NS 50000
 #define CONSOLE_END (-2) /* and nothing will come any more */
 
 struct platform {
 	/* Wait for an interrupt, unless one is pending. Masked; on the idle thread. */
 	void (*halt)(void);
+	/*
+	 * Let the host run somebody else in this CPU's place for about GIVE_WAY_NS. Masked, at any
+	 * place; what becomes pending meanwhile stays so.
+	 */
+	void (*give_way)(void);
 	/*
 	 * Change page tables: map `count` pages at `va` to consecutive frames from `pa`, or with
 	 * PAGES_UNMAP or PAGES_PROTECT remove or change what is there. One page, if PAGES_HUGE.

@@ -222,6 +222,14 @@ static void halt(void)
 	set_pending(cpu, bits);
 }
 
+static void give_way(void)
+{
+	static const uint32_t never;
+	static const struct timespec how_long = {.tv_nsec = GIVE_WAY_NS};
+
+	process_call(SYS_futex, (long)&never, FUTEX_WAIT_PRIVATE, 0, (long)&how_long, 0, 0);
+}
+
 static void timer(uint64_t deadline_ns)
 {
 	uint64_t at = deadline_ns + start_ns + 1;
@@ -418,6 +426,7 @@ __attribute__((noreturn)) static void exit_process(int status)
 
 const struct platform platform_process = {
 	.halt = halt,
+	.give_way = give_way,
 	.pages = pages,
 	.flush = nothing,
 	.flush_others = nothing,
