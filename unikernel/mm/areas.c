@@ -206,6 +206,18 @@ static void remove_areas(uint64_t start, uint64_t end)
 		move_tail(last, (int)first - (int)last);
 }
 
+/* The range of the operation: see mm_internal.h. */
+static void changes(uint64_t start, uint64_t end)
+{
+	mm.changing = start;
+	mm.changing_end = end;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static long do_map(struct mm_call *c)
 {
 	uint64_t start = c->start;
@@ -222,6 +234,7 @@ static long do_map(struct mm_call *c)
 		start = find_gap(c->bytes, c->prot);
 		if (!start)
 			return -ENOMEM;
+		changes(start, start + c->bytes);
 	}
 	if (c->inode) {
 		/* What is left over there goes: it must not be taken for the file's. */
@@ -341,6 +354,7 @@ static long do_break(struct mm_call *c)
 		insert(old, end, PROT_READ | PROT_WRITE);
 		leftovers_adopt(old, end, PROT_READ | PROT_WRITE);
 	} else if (end < old) {
+		changes(end, old);
 		remove_areas(end, old);
 		pages_remove(end, old);
 		pages_flush();
@@ -357,13 +371,19 @@ struct locked {
 static long locked(void *argument)
 {
 	struct locked *l = argument;
-	uint32_t before = spin_lock(&mm.lock);
+	uint32_t before = spin_lock(&mm.operation);
 	long result;
 
+	spin_lock(&mm.lock);
 	mm.owner = this_cpu();
+	if (l->call->bytes)
+		changes(l->call->start,
+			l->call->start + larger(l->call->bytes, l->call->new_bytes));
 	result = l->function(l->call);
 	mm.owner = NULL;
-	spin_unlock(&mm.lock, before);
+	changes(0, 0);
+	spin_unlock(&mm.lock, 1);
+	spin_unlock(&mm.operation, before);
 	return result;
 }
 

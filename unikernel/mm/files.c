@@ -137,7 +137,7 @@ int files_fill(const struct area *area, uint64_t address, struct inode **held)
 		w.at = pages_around(&was, address, end);
 		w.pa[0] = pages_frames(&w.at, address);
 		if (!w.pa[0])
-			return leftovers_drop() ? 0 : -ENOMEM;
+			return leftovers_give() ? 0 : -ENOMEM;
 	}
 	w.index = was.index + (w.at.start - was.start) / PAGE_SIZE;
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
@@ -147,7 +147,8 @@ int files_fill(const struct area *area, uint64_t address, struct inode **held)
 		copy_pages(&w, inode);
 	spin_lock(&mm.lock);
 	if (!result &&
-	    (!is_still(&w, &was) || __atomic_load_n(&inode->cutting, __ATOMIC_ACQUIRE) != cutting))
+	    (!is_still(&w, &was) || is_changing(w.at.start, w.at.start + w.at.count * PAGE_SIZE) ||
+	     __atomic_load_n(&inode->cutting, __ATOMIC_ACQUIRE) != cutting))
 		result = -EAGAIN;
 	else if (!result)
 		result = is_shared ? pages_insert(w.at.start, w.pa, w.at.count, was.prot)

@@ -52,7 +52,7 @@ static uint64_t frames_get(uint32_t pages)
 	uint32_t before = lock_memory();
 	uint64_t pa = frames_alloc(pages);
 
-	if (!pa && leftovers_drop())
+	if (!pa && leftovers_give())
 		pa = frames_alloc(pages);
 	spin_unlock(&mm.lock, before);
 	return pa;
@@ -80,7 +80,7 @@ void *kheap_page_for_data(const void *before, int is_zeroed)
 	uint64_t reserve = frames_total / 64 + 64, pa = 0;
 	uint32_t was_masked = lock_memory();
 
-	if (frames_free_count > reserve || (leftovers_drop() && frames_free_count > reserve))
+	if (frames_free_count > reserve || (leftovers_give() && frames_free_count > reserve))
 		pa = frames_alloc_data(before ? (uint64_t)before - boot.direct : 0);
 	spin_unlock(&mm.lock, was_masked);
 	return pa && is_zeroed ? memset(direct_map(pa), 0, PAGE_SIZE) : pa ? direct_map(pa) : NULL;

@@ -7,6 +7,7 @@
  */
 #include <sys/mman.h>
 
+#include "../arch/x86_64/cpu.h"
 #include "../kernel/kernel.h"
 #include "mm_internal.h"
 
@@ -34,11 +35,16 @@ static void drop_first(uint32_t n)
 	pages_flush();
 }
 
-int leftovers_drop(void)
+int leftovers_give(void)
 {
-	int any = count > 0;
+	int any;
 
+	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	spin_lock(&mm.operation);
+	spin_lock(&mm.lock);
+	any = count > 0 || frames_free_count > 0; /* that of the operation before */
 	drop_first(count);
+	spin_unlock(&mm.operation, 1);
 	return any;
 }
 
@@ -142,7 +148,7 @@ void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot)
 				left[k] = left[k + 1];
 		}
 		if (count == RANGES)
-			leftovers_drop();
+			drop_first(count);
 	}
 	pages_flush();
 }

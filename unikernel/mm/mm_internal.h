@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The Skete authors */
-/* Between areas.c (what the program asked for) and pages.c (what is mapped). All under mm.lock. */
+/*
+ * Between areas.c (what the program asked for) and pages.c (what is mapped). All under mm.lock.
+ *
+ * An operation (map, unmap, protect ...) holds mm.operation from its beginning to its end, and
+ * mm.lock as well, but for the times in which it waits for other CPUs to flush their TLBs. Then
+ * faults elsewhere are served, and frames are given out and taken back. Those in the operation's
+ * own range are tried again until it is over: otherwise they would see a part of it, or fill in a
+ * page where another CPU still knows the one before. No other operation can take the addresses
+ * meanwhile, and the frames are free only when no CPU knows them any more.
+ */
 #ifndef SKETE_UK_MM_INTERNAL_H
 #define SKETE_UK_MM_INTERNAL_H
 
@@ -9,8 +18,9 @@
 struct cpu;
 
 extern struct mm {
-	uint32_t lock;
-	struct cpu *volatile owner; /* the CPU that runs an operation */
+	uint32_t operation, lock;
+	uint64_t changing, changing_end; /* the operation's range */
+	struct cpu *volatile owner;	 /* the CPU that runs an operation */
 	struct area *areas;
 	uint32_t count, room;
 	uint64_t bottom, top; /* where mmap looks for room */
@@ -25,7 +35,16 @@ struct mm_call {
 	uint64_t index, index_end;
 };
 
-/* Unmap whatever is mapped there; pages_flush() then flushes all TLBs and frees the frames. */
+/* Does the operation under way, if there is one, change something in the range? */
+static inline int is_changing(uint64_t start, uint64_t end)
+{
+	return start < mm.changing_end && end > mm.changing;
+}
+
+/*
+ * Unmap whatever is mapped there; pages_flush() then flushes all TLBs and frees the frames. Both,
+ * pages_forget() and pages_protect() open mm.lock meanwhile: only for operations.
+ */
 void pages_remove(uint64_t start, uint64_t end);
 /*
  * The same, but a part of a 2 MiB page is zeroed, while memory is plentiful: making 512 pages of it
@@ -75,8 +94,11 @@ void leftovers_add(uint64_t start, uint64_t end);
 void leftovers_adopt(uint64_t start, uint64_t end, uint64_t prot);
 /* What stays inaccessible, a guard, must be: take away leftovers in it. */
 void leftovers_evict(uint64_t start, uint64_t end);
-/* Take them all away. Returns whether there were any. */
-int leftovers_drop(void);
+/*
+ * Take them all away, for somebody who finds no memory, and is no operation. mm.lock is open
+ * meanwhile. Returns whether there may be some now.
+ */
+int leftovers_give(void);
 
 /* Change the protection of whatever is mapped there. 0 or -ENOMEM (no page table for a split). */
 long pages_protect(uint64_t start, uint64_t end, uint64_t prot);

@@ -32,6 +32,14 @@ static const uint64_t *table_of(uint64_t entry)
 	return direct_map(entry & PTE_ADDR);
 }
 
+/* By an operation: nobody else changes what it changes while mm.lock is open. */
+static void shoot_down(void)
+{
+	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	platform->flush_others();
+	spin_lock(&mm.lock);
+}
+
 void pages_flush(void)
 {
 	if (!batch_count)
@@ -39,15 +47,16 @@ void pages_flush(void)
 	if (must_flush)
 		platform->flush();
 	must_flush = 0;
-	platform->flush_others();
+	shoot_down();
 	for (uint32_t i = 0; i < batch_count; i++)
 		frames_free(batch[i] & PTE_ADDR, batch[i] & 1 ? 512 : 1);
 	batch_count = 0;
 }
 
 /*
- * Make small pages of a 2 MiB page. For a moment nothing is mapped: who touches it then faults and
- * waits for the lock. Without a page table for the small ones it stays as it was.
+ * Make small pages of a 2 MiB page. For a moment nothing is mapped, also outside the operation's
+ * range: who touches it then faults and waits for the lock. Without a page table for the small ones
+ * it stays as it was.
  */
 static int split(uint64_t va)
 {
@@ -148,7 +157,7 @@ void pages_forget(uint64_t start, uint64_t end)
 		any = 1;
 	}
 	if (any)
-		platform->flush_others();
+		shoot_down();
 }
 
 static uint64_t page_flags(uint64_t prot)
@@ -189,8 +198,9 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 {
 	uint64_t flags = page_flags(prot) | PAGES_PROTECT | PAGES_FLUSH, next;
 	int changed = 0;
+	long result = 0;
 
-	for (uint64_t va = start; va < end; va = next) {
+	for (uint64_t va = start; va < end && !result; va = next) {
 		uint64_t entry = tables_entry(va);
 
 		next = (va + HUGE_SIZE) & -HUGE_SIZE;
@@ -203,13 +213,14 @@ long pages_protect(uint64_t start, uint64_t end, uint64_t prot)
 			changed = 1;
 			continue;
 		}
-		if (entry & PTE_PS && split(va))
-			return -ENOMEM;
-		changed |= protect_small(va, next, flags);
+		if (entry & PTE_PS)
+			result = split(va);
+		if (!result)
+			changed |= protect_small(va, next, flags);
 	}
 	if (changed)
-		platform->flush_others();
-	return 0;
+		shoot_down();
+	return result;
 }
 
 static int is_missing(uint64_t entry, uint64_t va)
@@ -328,14 +339,14 @@ static int fill(const struct area *area, uint64_t address)
 		pa = pages_frames(&e, address);
 	}
 	if (!pa)
-		return leftovers_drop() ? 0 : -ENOMEM; /* then the access is tried again */
+		return leftovers_give() ? 0 : -ENOMEM; /* then the access is tried again */
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
 	memset(direct_map(pa), 0, e.count * PAGE_SIZE);
 	spin_lock(&mm.lock);
 	/* While unlocked, the area may have changed, or another CPU filled it: then start over. */
 	area = mm_area_of(address);
-	if (!area || area->start > e.start || area->end < e.start + e.count * PAGE_SIZE ||
-	    area->prot != prot || area->inode)
+	if (!area || is_changing(e.start, e.start + e.count * PAGE_SIZE) || area->start > e.start ||
+	    area->end < e.start + e.count * PAGE_SIZE || area->prot != prot || area->inode)
 		result = -EAGAIN;
 	else if (e.count == 512)
 		result = map_huge(e.start, pa, prot);
@@ -398,14 +409,18 @@ int mm_fault(uint64_t address, uint64_t error)
 {
 	struct inode *held = NULL;
 	const struct area *area;
-	int result = -EFAULT;
+	int result = -EFAULT, is_early = 0;
+	uint64_t since = 0;
 
 	if (mm.owner == this_cpu())
 		return -EDEADLK;
 	spin_lock(&mm.lock);
 	area = mm_area_of(address);
-	if (!area || error & 16 || !(area->prot & (PROT_READ | PROT_WRITE)) ||
-	    (error & 2 && !(area->prot & PROT_WRITE))) {
+	if (is_changing(address, address + 1)) {
+		result = 0; /* the access is tried again */
+		is_early = 1;
+	} else if (!area || error & 16 || !(area->prot & (PROT_READ | PROT_WRITE)) ||
+		   (error & 2 && !(area->prot & PROT_WRITE))) {
 		result = -EFAULT;
 	} else if (allowed(address, error)) {
 		if (error & 1)
@@ -417,6 +432,8 @@ int mm_fault(uint64_t address, uint64_t error)
 		result = area->inode ? files_fill(area, address, &held) : fill(area, address);
 	}
 	__atomic_store_n(&mm.lock, 0, __ATOMIC_RELEASE);
+	while (is_early && is_changing(address, address + 1))
+		spin_turn(&since);
 	if (held)
 		inode_put(held);
 	return result;
