@@ -297,10 +297,10 @@ static int is_free_soon(const struct cpu *cpu)
 	       clock_ns() - cpu->since_ns < SOON_NS;
 }
 
-static int has_free_cpu(void)
+static int has_free_cpu(uint64_t affinity)
 {
 	for (uint32_t i = 0; i < cpu_count; i++)
-		if (cpus[i].online && is_free(&cpus[i]))
+		if (affinity >> i & 1 && cpus[i].online && is_free(&cpus[i]))
 			return 1;
 	return 0;
 }
@@ -360,7 +360,7 @@ static int rouse(struct cpu *cpu)
 }
 
 /*
- * A thread of this level has joined this CPU's queue: see to it that the CPU notices. To interrupt
+ * A thread like this has joined this CPU's queue: see to it that the CPU notices. To interrupt
  * another CPU is dear, and mostly not needed. Whether it may be left out is settled by two pairs of
  * a store and a load on either side, each with a full barrier in between:
  *
@@ -374,7 +374,7 @@ static int rouse(struct cpu *cpu)
  * thread has ended meanwhile, what is read of it may be anything; but then the other CPU's look
  * comes after this one's store to the queue.
  */
-static void notify(struct cpu *cpu, int32_t level)
+static void notify(struct cpu *cpu, int32_t level, uint64_t affinity)
 {
 	const struct thread *current;
 	int is_running, goes_first;
@@ -388,7 +388,7 @@ static void notify(struct cpu *cpu, int32_t level)
 		cpu->preempt = 1;
 	if (cpu == this_cpu()) {
 		if (current != cpu->idle_thread)
-			want_tick(cpu, has_free_cpu() ? MISTAKEN_NS : UINT64_MAX);
+			want_tick(cpu, has_free_cpu(affinity) ? MISTAKEN_NS : UINT64_MAX);
 		if (goes_first)
 			set_pending(cpu, 1u << IRQ_RESCHEDULE);
 	} else if (goes_first || (is_running && !cpu->tick_ns)) {
@@ -423,7 +423,8 @@ void sched_wake(struct thread *thread)
 {
 	uint32_t before = mask();
 	struct cpu *last, *target = NULL;
-	int32_t thread_level = thread->level; /* it may be gone when it is needed */
+	int32_t thread_level = thread->level; /* it may be gone when they are needed */
+	uint64_t affinity = thread->affinity;
 	uint32_t is_misplaced = 0;
 
 	for (;;) {
@@ -453,7 +454,7 @@ void sched_wake(struct thread *thread)
 	if (is_misplaced)
 		look_at(last);
 	else if (target)
-		notify(target, thread_level);
+		notify(target, thread_level, affinity);
 	unmask(before);
 }
 
@@ -461,12 +462,13 @@ void sched_start(struct thread *thread)
 {
 	uint32_t before = mask();
 	int32_t level = thread->level;
+	uint64_t affinity = thread->affinity;
 	struct cpu *cpu;
 
 	thread->cpu = this_cpu();
 	cpu = thread->cpu = choose(thread);
 	cpu = enqueue_at(cpu, thread);
-	notify(cpu, level);
+	notify(cpu, level, affinity);
 	unmask(before);
 }
 
