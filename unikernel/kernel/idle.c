@@ -23,7 +23,7 @@ static void leave_idle(struct cpu *cpu)
 
 static int has_work(const struct cpu *cpu)
 {
-	return cpu->rq_len || cpu->pending;
+	return cpu->rq_len || cpu->pending || cpu->kicked;
 }
 
 /*
@@ -77,6 +77,7 @@ void sched_idle(void)
 		leave_idle(cpu);
 		if (cpu->pending)
 			(void)sched_interrupts(cpu);
+		cpu->kicked = 0;
 		sched_switch();
 		wait_for_work(cpu);
 	}

@@ -505,12 +505,17 @@ void timer_start(struct timer *timer, uint64_t deadline_ns)
 	unmask(before);
 }
 
-/* A halted CPU does not see that this one has more than it can run. */
+/* An idle CPU looks at its own queue alone: tell one that this CPU has more than it can run. */
 static void kick_idle(void)
 {
-	for (uint32_t i = 0; i < cpu_count; i++)
-		if (cpus[i].online && rouse(&cpus[i]))
-			return;
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (!cpus[i].online || !is_free(&cpus[i]))
+			continue;
+		/* As the queue in notify(). */
+		__atomic_store_n(&cpus[i].kicked, 1, __ATOMIC_SEQ_CST);
+		rouse(&cpus[i]);
+		return;
+	}
 }
 
 /*

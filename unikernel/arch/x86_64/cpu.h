@@ -76,6 +76,7 @@ struct cpu {
 	volatile uint32_t misplaced; /* under rq_lock: somebody waits who may not run here */
 	volatile uint64_t since_ns, busy_ns; /* of the last switch; of all threads until then */
 	uint64_t poll_ns;		     /* how long it looks for work before it halts */
+	volatile uint32_t kicked;	     /* by a CPU that has more than it can run */
 	uint32_t polled_in_vain;	     /* so many times since it last found some */
 	uint64_t armed_ns;		     /* what the hardware timer is set to; 0: not set */
 	uint32_t apic_id;
