@@ -184,6 +184,10 @@ int sk_vm_start(struct sk_vm *vm, struct sk_error *err)
 	ret = vm->gdb ? gdb_start_locked(vm->gdb) : 0;
 	if (!ret)
 		ret = start_threads_locked(vm);
+	/* Not when the vCPUs first meet: what needs a machine that runs may be called from here on.
+	 */
+	if (!ret)
+		vm->phase = VM_RUNNING;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_mutex_unlock(&vm->lock);
 	if (ret) {
