@@ -6,10 +6,11 @@
  * to top. A new device is a folder under bricks/dev/, a line in each of the two lists below, and
  * an option in monitor/cli/.
  *
- * MMIO:    0xfeaff000 the console's doorbell · 0xfeb00000 virtio-mmio, see devices.h · 0xfec00000
- * IOAPIC, in KVM or ours · PCI: see pci.c Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7
- * debug exit · 0x3f8-0x3ff serial · pm, exit and conport at the ports of their headers GSIs:    4
- * serial · 5 power button · 8 rtc · 16-23 virtio-mmio
+ * MMIO:    0xfeaff000 the console's doorbell · 0xfeb00000 virtio-mmio, see devices.h ·
+ *          0xfec00000 IOAPIC, in KVM or ours · PCI: see pci.c
+ * Ports:   0x60, 0x64 i8042 · 0x70-0x71 rtc · 0xf4-0xf7 debug exit · 0x3f8-0x3ff serial ·
+ *          pm, exit and conport at the ports of their headers
+ * GSIs:    4 serial · 5 power button · 8 rtc · 16-23 virtio-mmio
  */
 #include "vm_internal.h"
 
