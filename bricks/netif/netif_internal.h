@@ -9,6 +9,7 @@
  *   user.c        user mode as the device sees it
  *   slirp.c       libslirp: its thread, its timers, its descriptors
  *   frame_queue.c bounded queues of frames between that thread and the loop's
+ *   mss.c         the size of TCP segments that a guest is offered
  *   forward.c     the text of a port forwarding
  */
 #ifndef SKETE_NETIF_INTERNAL_H
@@ -106,6 +107,12 @@ bool frame_queue_has_room(struct frame_queue *q, size_t len_bytes);
  */
 struct frame *frame_queue_take(struct frame_queue *q, bool *is_room_wanted);
 void frame_list_free(struct frame *list);
+
+/*
+ * mss.c: if a frame of @len_bytes begins or accepts a TCP connection and asks for segments of more
+ * than @max_bytes, makes it ask for that much, and mends its checksum. Any bytes are good.
+ */
+void netif_clamp_mss(uint8_t *frame, size_t len_bytes, uint16_t max_bytes);
 
 #define SLIRP_MAX_TIMERS 4 /* libslirp makes one */
 

@@ -21,10 +21,17 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 
-#define STALL_BYTES  (SK_MIB) /* room that must be there before sockets are read */
-#define NS_PER_MS    INT64_C(1000000)
+#define STALL_BYTES	  (SK_MIB) /* room that must be there before sockets are read */
+#define NS_PER_MS	  INT64_C(1000000)
+/*
+ * The largest segment of TCP for the guest: a quarter of libslirp's largest window. Of what is left
+ * of a window libslirp uses nothing below a segment and half of the window, and asks again after
+ * five seconds; Linux tells of more room only if that doubles what is left. So with the segments of
+ * half a window that libslirp would choose some connections stood still after their first one.
+ */
+#define MAX_SEGMENT_BYTES 16344
 /* With more, asking after each frame what has changed costs more than it saves. */
-#define MAX_COMPARED 32
+#define MAX_COMPARED	  32
 
 /* ---- What libslirp calls ---- */
 
@@ -208,6 +215,12 @@ static bool is_other_wait(struct user *u)
 
 /* ---- Frames of the guest ---- */
 
+static void input(struct user *u, uint8_t *frame, size_t len_bytes)
+{
+	netif_clamp_mss(frame, len_bytes, MAX_SEGMENT_BYTES);
+	u->api.input(u->slirp, frame, (int)len_bytes);
+}
+
 static void take_from_guest(struct user *u)
 {
 	bool is_room_wanted;
@@ -215,8 +228,8 @@ static void take_from_guest(struct user *u)
 
 	if (is_room_wanted)
 		sk_eventfd_signal(u->room_fd);
-	for (const struct frame *frame = list; frame; frame = frame->next)
-		u->api.input(u->slirp, frame->bytes, (int)frame->len_bytes);
+	for (struct frame *frame = list; frame; frame = frame->next)
+		input(u, frame->bytes, frame->len_bytes);
 	frame_list_free(list);
 }
 
@@ -238,7 +251,7 @@ bool slirp_try_input(struct user *u, const struct iovec *iov, unsigned nr_iov)
 	len_bytes = netif_iov_copy(u->frame, iov, nr_iov, SK_NETIF_HDR_BYTES);
 	/* An error of poll() makes it look at its clock and leave its sockets alone. */
 	u->api.poll(u->slirp, 1, get_revents, &u->waited);
-	u->api.input(u->slirp, u->frame, (int)len_bytes);
+	input(u, u->frame, len_bytes);
 	if (!u->is_stalled && !u->is_stale)
 		is_other = u->is_stale = is_other_wait(u);
 	pthread_mutex_unlock(&u->lock);

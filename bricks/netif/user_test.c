@@ -262,6 +262,84 @@ static void test_forward_tcp(void **state)
 	world_free(w);
 }
 
+/* The guest's next segment of a connection: without data, ports and addresses those of an answer.
+ */
+static size_t make_answer(uint8_t *frame, const uint8_t *ip, const char *options, uint32_t ack)
+{
+	const uint8_t *from = ip + IP_BYTES;
+	size_t len = make_udp4(frame, &(struct udp4){.to_mac = host_mac,
+						     .from_mac = guest_mac,
+						     .to = "10.0.2.2",
+						     .from = "10.0.2.15",
+						     .to_port = (uint16_t)get16(from),
+						     .from_port = (uint16_t)get16(from + 2),
+						     .data = "................",
+						     .data_bytes = options ? 16 : 12});
+	uint8_t *at = frame + ETH_BYTES, *tcp = at + IP_BYTES;
+	uint16_t tcp_bytes = (uint16_t)(len - ETH_BYTES - IP_BYTES);
+
+	at[9] = 6;
+	put16(at + 10, 0);
+	put16(at + 10, fold16(sum16(0, at, IP_BYTES)));
+	put32(tcp + 4, options ? 1000 : 1001);
+	put32(tcp + 8, ack);
+	tcp[12] = (uint8_t)(tcp_bytes / 4 << 4);
+	tcp[13] = options ? 0x12 : 0x10; /* SYN, ACK */
+	put16(tcp + 14, 65535);
+	put32(tcp + 16, 0);
+	if (options)
+		memcpy(tcp + 20, options, 4);
+	put16(tcp + 16, fold16(sum16(sum16(6 + (uint32_t)tcp_bytes, at + 12, 8), tcp, tcp_bytes)));
+	return len;
+}
+
+/*
+ * A guest with a window of 65,535 bytes that asks for segments of 65,480 gets such that several fit
+ * into its window: all of it is used, at once.
+ */
+static void test_segments(void **state)
+{
+	const struct sk_netif_forward forward = {.host_addr = htonl(INADDR_LOOPBACK),
+						 .host_port = free_port(SOCK_STREAM),
+						 .guest_port = 80};
+	struct world *w = world_new(
+		open_user(&(struct sk_netif_user_config){.forwards = &forward, .nr_forwards = 1}));
+	const struct sockaddr_in to = {.sin_family = AF_INET,
+				       .sin_port = htons(forward.host_port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	uint16_t port;
+	int host = open_host(SOCK_STREAM, &port);
+	uint32_t first, seen = 0, largest = 0, data_bytes;
+	static char data[400000];
+	uint8_t frame[200];
+	size_t sent = 0;
+	const uint8_t *ip;
+	ssize_t n;
+
+	(void)state;
+	introduce(w);
+	assert_true(!connect(host, (const struct sockaddr *)&to, sizeof(to)) ||
+		    errno == EINPROGRESS);
+	ip = wait_ip(w, 6);
+	first = get32(ip + IP_BYTES + 4) + 1;
+	assert_int_equal(world_send(w, frame, make_answer(frame, ip, "\2\4\xff\xc8", first)), 0);
+	while (seen < sizeof(data)) {
+		n = send(host, data + sent, sizeof(data) - sent, MSG_NOSIGNAL);
+		assert_true(n > 0 || sent == sizeof(data) || errno == EAGAIN || errno == ENOTCONN);
+		sent += n > 0 ? (size_t)n : 0;
+		ip = wait_ip(w, 6);
+		data_bytes = get16(ip + 2) - IP_BYTES - (ip[IP_BYTES + 12] >> 4) * 4u;
+		largest = SK_MAX(largest, data_bytes);
+		if (data_bytes && get32(ip + IP_BYTES + 4) == first + seen)
+			seen += data_bytes;
+		assert_int_equal(world_send(w, frame, make_answer(frame, ip, NULL, first + seen)),
+				 0);
+	}
+	assert_in_range(largest, 8192, 65535 / 4);
+	sk_close(&host);
+	world_free(w);
+}
+
 static void test_ports(void **state)
 {
 	uint16_t port;
@@ -416,9 +494,9 @@ int main(void)
 		cmocka_unit_test(test_parse),	    cmocka_unit_test(test_mtu),
 		cmocka_unit_test(test_dhcp),	    cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_forward_udp), cmocka_unit_test(test_forward_tcp),
-		cmocka_unit_test(test_ports),	    cmocka_unit_test(test_two),
-		cmocka_unit_test(test_flood),	    cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_segments),    cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_two),	    cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
