@@ -12,11 +12,12 @@
  * its block.
  *
  * Addresses: the code runs where it was loaded (SHIM_TEXT, SHIM_BOOT), and contains no absolute
- * relocations, because nobody has applied them yet. AT() makes literal addresses from labels.
+ * relocations, because nobody has applied them yet. AT() and TEXT_AT() make literal addresses from labels.
  */
 #include "layout.h"
 
 #define AT(label) (SHIM_BOOT + (label - shim_boot))
+#define TEXT_AT(label) (SHIM_TEXT + (label - shim_text))
 #define IDT       (SHIM_TABLES + 0x6000)
 #define GDT       (SHIM_TABLES + 0x6800)
 
@@ -177,36 +178,25 @@ flush:	/* Another CPU took a mapping away; this happens whatever the soft mask s
 
 /* --- requests: number in rax, arguments in rdi, rsi, rdx, r8; result in rax --- */
 protection:	/* #GP: error rip cs rflags rsp ss */
-	cld
 	cmp $(REQ_BASE + REQ_ENTRIES), %rax
 	je req_entries			/* from ring 3: in ring 0 nothing that could fail has this rax */
 	testb $3, 16(%rsp)
 	jz broken
-	sub $REQ_BASE, %rax
+	sub $REQ_BASE, %rax		/* few instructions: some KVMs emulate each of ring 0 */
 	cmp $REQ_COUNT, %rax
 	jae 1f
 	add $8, %rsp
 	incq (%rsp)			/* behind the `hlt` */
-	lea requests(%rip), %rcx
-	movslq (%rcx, %rax, 4), %rax
-	add %rcx, %rax
-	jmp *%rax
+	jmp *TEXT_AT(requests)(, %rax, 8)
 1:	add $REQ_BASE, %rax
 	push $13
 	jmp exception
 
+	.balign 8
 requests:
-	.long req_halt - requests
-	.long req_apic_write - requests
-	.long req_apic_read - requests
-	.long req_out - requests
-	.long req_in - requests
-	.long req_outs - requests
-	.long req_pages - requests
-	.long req_deadline - requests
-	.long req_clock - requests
-	.long req_flush - requests
-	.long req_seal - requests
+	.irp request, halt, apic_write, apic_read, out, in, outs, pages, deadline, clock, flush, seal
+	.quad TEXT_AT(req_\request)
+	.endr
 
 req_halt:
 	own_cpu
@@ -270,12 +260,14 @@ req_in:
 	iretq
 
 req_outs:
+	cld
 	mov %rdx, %rcx
 	mov %edi, %edx
 	rep outsb
 	iretq
 
 req_pages:
+	cld
 	call shim_pages
 	iretq
 
@@ -285,6 +277,7 @@ req_pages:
 	 * executable. Value 0 clears them. Result -1: nothing was done.
 	 */
 req_entries:
+	cld
 	add $8, %rsp
 	incq (%rsp)
 	lea -1(%rdx), %rcx
@@ -311,7 +304,7 @@ req_entries:
 	shr $4, %ecx			/* rounds of 16, the first one shorter */
 	neg %edx
 	and $15, %edx
-	lea SHIM_TEXT + (1f - shim_text)(, %rdx, 8), %edx
+	lea TEXT_AT(1f)(, %rdx, 8), %edx
 	mov %rsi, %rax
 	jmp *%rdx
 1:	.rept 16			/* 8 bytes each */
