@@ -495,6 +495,9 @@ def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("1..0 # SKIP /dev/kvm is missing or not accessible")
         return 0
+    # What nohup or a shell's `&` ignores, skete would ignore, too.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     failed = 0
     print(f"1..{len(TESTS)}")
     for number, test in enumerate(TESTS, 1):
