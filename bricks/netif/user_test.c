@@ -236,8 +236,8 @@ static void test_many(void **state)
 	world_free(w);
 }
 
-/* A connection to a port of the host becomes a SYN to the guest. */
-static void test_forward_tcp(void **state)
+/* A world in which *@host connects to port 80 of the guest; *@ip: the SYN that the guest gets. */
+static struct world *connect_to_guest(int *host, const uint8_t **ip)
 {
 	const struct sk_netif_forward forward = {.host_addr = htonl(INADDR_LOOPBACK),
 						 .host_port = free_port(SOCK_STREAM),
@@ -248,14 +248,23 @@ static void test_forward_tcp(void **state)
 				       .sin_port = htons(forward.host_port),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint16_t port;
-	int host = open_host(SOCK_STREAM, &port);
+
+	*host = open_host(SOCK_STREAM, &port);
+	introduce(w);
+	assert_true(!connect(*host, (const struct sockaddr *)&to, sizeof(to)) ||
+		    errno == EINPROGRESS);
+	*ip = wait_ip(w, 6);
+	return w;
+}
+
+/* A connection to a port of the host becomes a SYN to the guest. */
+static void test_forward_tcp(void **state)
+{
 	const uint8_t *ip;
+	int host;
+	struct world *w = connect_to_guest(&host, &ip);
 
 	(void)state;
-	introduce(w);
-	assert_true(!connect(host, (const struct sockaddr *)&to, sizeof(to)) ||
-		    errno == EINPROGRESS);
-	ip = wait_ip(w, 6);
 	assert_int_equal(get16(ip + IP_BYTES + 2), 80);
 	assert_int_equal(ip[IP_BYTES + 13] & 0x3f, 2);
 	sk_close(&host);
@@ -299,28 +308,16 @@ static size_t make_answer(uint8_t *frame, const uint8_t *ip, const char *options
  */
 static void test_segments(void **state)
 {
-	const struct sk_netif_forward forward = {.host_addr = htonl(INADDR_LOOPBACK),
-						 .host_port = free_port(SOCK_STREAM),
-						 .guest_port = 80};
-	struct world *w = world_new(
-		open_user(&(struct sk_netif_user_config){.forwards = &forward, .nr_forwards = 1}));
-	const struct sockaddr_in to = {.sin_family = AF_INET,
-				       .sin_port = htons(forward.host_port),
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	uint16_t port;
-	int host = open_host(SOCK_STREAM, &port);
+	const uint8_t *ip;
+	int host;
+	struct world *w = connect_to_guest(&host, &ip);
 	uint32_t first, seen = 0, largest = 0, data_bytes;
 	static char data[400000];
 	uint8_t frame[200];
 	size_t sent = 0;
-	const uint8_t *ip;
 	ssize_t n;
 
 	(void)state;
-	introduce(w);
-	assert_true(!connect(host, (const struct sockaddr *)&to, sizeof(to)) ||
-		    errno == EINPROGRESS);
-	ip = wait_ip(w, 6);
 	first = get32(ip + IP_BYTES + 4) + 1;
 	assert_int_equal(world_send(w, frame, make_answer(frame, ip, "\2\4\xff\xc8", first)), 0);
 	while (seen < sizeof(data)) {

@@ -5,7 +5,6 @@
  */
 #include <sched.h>
 
-#include "../arch/x86_64/platform.h"
 #include "boot.h"
 #include "runqueue.h"
 #include "sched_internal.h"

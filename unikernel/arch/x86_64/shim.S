@@ -12,7 +12,8 @@
  * its block.
  *
  * Addresses: the code runs where it was loaded (SHIM_TEXT, SHIM_BOOT), and contains no absolute
- * relocations, because nobody has applied them yet. AT() and TEXT_AT() make literal addresses from labels.
+ * relocations, because nobody has applied them yet. AT() and TEXT_AT() make literal addresses from
+ * labels.
  */
 #include "layout.h"
 
