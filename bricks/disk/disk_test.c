@@ -4,6 +4,8 @@
 /* Raw disks, locks, and what all disks share. */
 #include "disk_test_util.h"
 
+#include <limits.h>
+
 #define IMAGE "disk.img"
 
 static struct sk_disk_config raw(void)
@@ -97,6 +99,47 @@ static void one_writer_or_many_readers(void **state)
 	if (has_qemu_img())
 		assert_int_not_equal(
 			sh("qemu-img convert -f raw -O raw " IMAGE " copy >/dev/null 2>&1"), 0);
+}
+
+/* Another descriptor for what the process has open at IMAGE: it keeps the open file alive. */
+static int hold_the_open_file(void)
+{
+	char link[PATH_MAX], *path = realpath(IMAGE, NULL);
+	int found = -1;
+
+	assert_non_null(path);
+	for (int fd = 0; fd < 1024 && found < 0; fd++) {
+		char name[64];
+		ssize_t n;
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		n = readlink(name, link, sizeof(link) - 1);
+		if (n < 0)
+			continue;
+		link[n] = 0;
+		if (!strcmp(link, path))
+			found = dup(fd);
+	}
+	free(path);
+	assert_true(found >= 0);
+	return found;
+}
+
+/* As io_uring does, which may let go of a file only after we have closed it. */
+static void the_lock_ends_with_the_disk(void **state)
+{
+	struct world *w = *state;
+	int held;
+
+	assert_int_equal(sh("truncate -s 1M " IMAGE), 0);
+	open_disk(w, raw());
+	held = hold_the_open_file();
+	close_disk(w);
+	open_disk(w, raw());
+	close_disk(w);
+	if (has_qemu_img())
+		assert_int_equal(sh("qemu-img info " IMAGE " >/dev/null"), 0);
+	close(held);
 }
 
 static void bad_requests(void **state)
@@ -244,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_format_is_not_guessed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_writer_or_many_readers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_lock_ends_with_the_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_requests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(files_that_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_space_left, set_up, tear_down),

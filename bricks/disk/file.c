@@ -121,8 +121,16 @@ int disk_file_open(struct disk_file *file, const struct sk_disk_config *config,
 	return rc;
 }
 
+/*
+ * The lock is given back, not left to close(): io_uring puts a file away a little after it has told
+ * that a request is done, and until then the lock would live on.
+ */
 void disk_file_close(struct disk_file *file)
 {
+	struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	if (file->fd >= 0)
+		(void)fcntl(file->fd, F_OFD_SETLK, &all);
 	sk_close(&file->direct_fd);
 	sk_close(&file->fd);
 }
