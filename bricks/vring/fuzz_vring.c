@@ -144,6 +144,10 @@ static void step(struct rig *rig, struct sk_reader *in)
 			sk_vring_disable_doorbell(rig->ring);
 		else if (arg % 4 == 1)
 			(void)!sk_vring_enable_doorbell(rig->ring);
+		else if (arg % 8 == 2)
+			sk_vring_hold_doorbell(rig->ring);
+		else if (arg % 8 == 6)
+			(void)!sk_vring_release_doorbell(rig->ring);
 		else
 			save_and_restore(rig);
 		break;

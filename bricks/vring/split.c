@@ -92,18 +92,22 @@ void split_unpop(struct sk_vring *ring)
 	ring->next_avail--;
 }
 
+static void set_event(struct sk_vring *ring, uint16_t index)
+{
+	uint64_t at = RING_OFFSET + 8 * (uint64_t)ring->config.size;
+
+	store_16(ring->device + at, index, __ATOMIC_SEQ_CST);
+	sk_gmem_mark_dirty(ring->config.gm, ring->config.device_gpa + at, 2);
+}
+
 void split_arm(struct sk_vring *ring)
 {
-	uint64_t at;
-
 	if (ring->config.has_event_idx) {
-		at = RING_OFFSET + 8 * (uint64_t)ring->config.size;
-		store_16(ring->device + at, ring->next_avail, __ATOMIC_SEQ_CST);
-	} else {
-		at = 0;
-		store_16(ring->device, 0, __ATOMIC_SEQ_CST);
+		set_event(ring, ring->next_avail);
+		return;
 	}
-	sk_gmem_mark_dirty(ring->config.gm, ring->config.device_gpa + at, 2);
+	store_16(ring->device, 0, __ATOMIC_SEQ_CST);
+	sk_gmem_mark_dirty(ring->config.gm, ring->config.device_gpa, 2);
 }
 
 void split_disarm(struct sk_vring *ring)
@@ -113,6 +117,15 @@ void split_disarm(struct sk_vring *ring)
 		return;
 	store_16(ring->device, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 	sk_gmem_mark_dirty(ring->config.gm, ring->config.device_gpa, 2);
+}
+
+void split_hold(struct sk_vring *ring)
+{
+	/* An index that the driver has passed already. */
+	if (ring->config.has_event_idx)
+		set_event(ring, (uint16_t)(ring->next_avail - 1));
+	else
+		split_disarm(ring);
 }
 
 void split_use(struct sk_vring *ring, uint16_t id, uint32_t written_bytes)

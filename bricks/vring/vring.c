@@ -122,7 +122,7 @@ static bool look_and_arm(struct sk_vring *ring)
 {
 	if (peek(ring))
 		return true;
-	if (!ring->wants_doorbell || !ring->config.has_event_idx)
+	if (!ring->wants_doorbell || ring->is_held || !ring->config.has_event_idx)
 		return false;
 	arm(ring);
 	return peek(ring);
@@ -235,15 +235,21 @@ bool sk_vring_flush(struct sk_vring *ring)
 	return wants_interrupt;
 }
 
+static void disarm(struct sk_vring *ring)
+{
+	if (ring->config.is_packed)
+		packed_disarm(ring);
+	else
+		split_disarm(ring);
+}
+
 void sk_vring_disable_doorbell(struct sk_vring *ring)
 {
 	if (ring->is_broken || !ring->wants_doorbell)
 		return;
 	ring->wants_doorbell = false;
-	if (ring->config.is_packed)
-		packed_disarm(ring);
-	else
-		split_disarm(ring);
+	if (!ring->is_held)
+		disarm(ring);
 }
 
 bool sk_vring_enable_doorbell(struct sk_vring *ring)
@@ -251,8 +257,33 @@ bool sk_vring_enable_doorbell(struct sk_vring *ring)
 	if (ring->is_broken)
 		return false;
 	ring->wants_doorbell = true;
-	arm(ring);
+	if (!ring->is_held)
+		arm(ring);
 	return peek(ring);
+}
+
+void sk_vring_hold_doorbell(struct sk_vring *ring)
+{
+	if (ring->is_held || ring->is_broken)
+		return;
+	ring->is_held = true;
+	if (ring->config.is_packed)
+		packed_disarm(ring);
+	else
+		split_hold(ring);
+}
+
+bool sk_vring_release_doorbell(struct sk_vring *ring)
+{
+	bool was_held = ring->is_held;
+
+	ring->is_held = false;
+	return was_held && ring->wants_doorbell && sk_vring_enable_doorbell(ring);
+}
+
+bool sk_vring_would_ring(struct sk_vring *ring)
+{
+	return ring->wants_doorbell && (ring->is_broken || peek(ring));
 }
 
 #define BASE_WRAP 0x8000u

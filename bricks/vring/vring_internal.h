@@ -43,7 +43,8 @@ struct sk_vring {
 	uint8_t *desc, *driver, *device; /* host addresses of the three areas */
 	bool has_dirty_log;
 	bool is_broken;
-	bool wants_doorbell;
+	bool wants_doorbell;		      /* what the device says */
+	bool is_held;			      /* off whatever it says */
 	bool avail_wrap, used_wrap;	      /* packed */
 	uint16_t next_avail, next_used;	      /* split: free-running; packed: slots */
 	uint16_t seen_avail;		      /* split: the driver's index as it was read last */
@@ -85,14 +86,16 @@ const uint8_t *chain_indirect(const struct sk_vring *ring, const struct desc *d,
 /*
  * split.c and packed.c, one set for each format. peek: is there a chain? An impossible index
  * breaks the ring, and counts as one. pop: reads the chain that peek has found; false: it breaks
- * the rules. unpop: takes that back. arm: asks for a doorbell from the next chain on. use: writes
- * a used entry that publish makes visible. publish returns whether an interrupt is wanted.
+ * the rules. unpop: takes that back. arm: asks for a doorbell from the next chain on. disarm: asks
+ * for none, but one that arm asked for may still come; after hold it does not. use: writes a used
+ * entry that publish makes visible. publish returns whether an interrupt is wanted.
  */
 bool split_peek(struct sk_vring *ring);
 bool split_pop(struct sk_vring *ring, struct sk_vring_chain *chain, uint32_t max_iov);
 void split_unpop(struct sk_vring *ring);
 void split_arm(struct sk_vring *ring);
 void split_disarm(struct sk_vring *ring);
+void split_hold(struct sk_vring *ring);
 void split_use(struct sk_vring *ring, uint16_t id, uint32_t written_bytes);
 bool split_publish(struct sk_vring *ring);
 

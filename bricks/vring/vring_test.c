@@ -70,6 +70,7 @@ struct load {
 	struct iovec iov[64][MAX_BUFS];
 	uint32_t nr_chains;
 	bool doorbell, interrupt, is_draining;
+	bool is_held; /* the ring is looked at instead */
 	uint64_t nr_interrupts, nr_doorbells;
 };
 
@@ -129,6 +130,7 @@ static void driver_step(struct load *load)
 	for (uint32_t i = load->is_draining ? 0 : next_random(&load->random) % 8; i; i--)
 		driver_add(load);
 	if (guest_ring_publish(&load->rig.g)) {
+		assert_false(load->is_held);
 		load->doorbell = true;
 		load->nr_doorbells++;
 	}
@@ -181,7 +183,7 @@ static void device_step(struct load *load)
 	bool disables = next_random(&load->random) % 2;
 	int ret;
 
-	if (!load->doorbell)
+	if (!load->doorbell && !(load->is_held && sk_vring_would_ring(ring)))
 		return;
 	load->doorbell = false;
 	do {
@@ -208,6 +210,18 @@ static void device_step(struct load *load)
 	} while (disables && sk_vring_enable_doorbell(ring));
 }
 
+/* For some rounds somebody looks at the ring, and the driver is not to ring. */
+static void hold_or_release(struct load *load)
+{
+	if (load->is_held) {
+		load->is_held = false;
+		load->doorbell |= sk_vring_release_doorbell(load->rig.ring);
+	} else if (next_random(&load->random) % 4 == 0) {
+		load->is_held = true;
+		sk_vring_hold_doorbell(load->rig.ring);
+	}
+}
+
 static void run_load(struct guest_ring_config config, uint32_t seed)
 {
 	struct load *load = calloc(1, sizeof(*load));
@@ -216,11 +230,15 @@ static void run_load(struct guest_ring_config config, uint32_t seed)
 	load->random = seed;
 	rig_open(&load->rig, config);
 	while (rounds--) {
+		if (next_random(&load->random) % 8 == 0)
+			hold_or_release(load);
 		driver_step(load);
 		device_step(load);
 		if (next_random(&load->random) % 4 == 0)
 			device_complete(load, 0);
 	}
+	if (load->is_held)
+		hold_or_release(load);
 	/* No wake-up was lost: everything comes back without anybody looking unasked. */
 	load->is_draining = true;
 	for (int i = 0; i < 3; i++) {

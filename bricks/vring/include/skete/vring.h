@@ -119,6 +119,17 @@ void sk_vring_disable_doorbell(struct sk_vring *ring);
 bool sk_vring_enable_doorbell(struct sk_vring *ring) SK_MUST_CHECK;
 
 /*
+ * For who looks at a ring in place of its doorbell for a while: from hold to release the driver is
+ * asked not to ring, whatever the device enables meanwhile. release returns true if the device has
+ * doorbells on and there is work already, so that no chain is missed. would_ring: the device has
+ * doorbells on and a pop would find a chain, or that the ring is broken; it costs one load from the
+ * ring.
+ */
+void sk_vring_hold_doorbell(struct sk_vring *ring);
+bool sk_vring_release_doorbell(struct sk_vring *ring) SK_MUST_CHECK;
+bool sk_vring_would_ring(struct sk_vring *ring);
+
+/*
  * The position of the ring, for back ends that run it themselves (vhost: VHOST_SET_VRING_BASE). For
  * packed rings bit 15 is the wrap counter. Nothing may be in flight at set; -EINVAL: beyond the
  * ring.
