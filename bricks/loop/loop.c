@@ -77,6 +77,7 @@ int sk_loop_create(struct sk_loop **out, const struct sk_loop_config *config, st
 	link_init(&loop->cancels);
 	link_init(&loop->retries);
 	link_init(&loop->loose);
+	link_init(&loop->peeks);
 	sk_loop_wheel_init(&loop->wheel, sk_now_ns());
 	ret = fill_config(&loop->config, config, err);
 	if (ret)
@@ -179,6 +180,7 @@ int sk_loop_turn(struct sk_loop *loop, int64_t timeout_ns)
 	loop->is_now_valid = false;
 	loop->stats.turns++;
 	loop->budget = loop->config.max_callbacks;
+	loop->stats.callbacks += sk_loop_peek_work(loop);
 	sk_loop_flush(loop);
 	if (loop->stats.callbacks != before)
 		timeout_ns = 0;

@@ -89,6 +89,9 @@ struct sk_loop {
 	struct sk_loop_link cancels; /* STARTED and to be cancelled */
 	struct sk_loop_link retries; /* RETRY, until retry_timer */
 	struct sk_loop_link loose;   /* by_fd of operations without a slot */
+	struct sk_loop_link peeks;
+	uint64_t poll_ns; /* of max_poll_ns, for how long it pays now */
+	bool is_peeking;  /* peeks have begun */
 	size_t nr_pending;
 	int64_t budget; /* completions that this turn may still deliver */
 	uint64_t now_ns;
@@ -181,6 +184,18 @@ unsigned sk_loop_run_posts(struct sk_loop *loop);
 /* Before the driver blocks: false if it must not, because a post is there. */
 bool sk_loop_sleep_begin(struct sk_loop *loop);
 void sk_loop_sleep_end(struct sk_loop *loop);
+
+/* peek.c */
+/* For how long the driver polls before it sleeps for @wait_ns. */
+int64_t sk_loop_poll_limit(const struct sk_loop *loop, int64_t wait_ns);
+/* It had nothing to do for @ns: learns for how long to poll next time. */
+void sk_loop_poll_learn(struct sk_loop *loop, uint64_t ns);
+void sk_loop_peek_begin(struct sk_loop *loop);
+bool sk_loop_peek_look(struct sk_loop *loop);
+/* What is there to do is done: how many had something. */
+unsigned sk_loop_peek_work(struct sk_loop *loop);
+/* Before the driver blocks: true if it must not, because something came. */
+bool sk_loop_peek_end(struct sk_loop *loop);
 
 /* pool.c: threads that do blocking calls for one loop */
 struct pool;

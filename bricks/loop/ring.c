@@ -18,7 +18,7 @@
 #define TAG_CANCEL 1
 #define TAG_WAKE   2
 /* While it polls, the loop looks at the clock so rarely. */
-#define SPIN_BATCH 64
+#define SPIN_BATCH 16
 
 struct ring {
 	struct io_uring ring;
@@ -378,7 +378,8 @@ static bool spin(struct sk_loop *loop, int64_t limit_ns)
 
 	do {
 		for (unsigned i = 0; i < SPIN_BATCH; i++)
-			if (ring_is_ready(loop) || sk_loop_has_posts(loop))
+			if (ring_is_ready(loop) || sk_loop_has_posts(loop) ||
+			    sk_loop_peek_look(loop))
 				return true;
 	} while (sk_now_ns() < end);
 	return false;
@@ -404,20 +405,27 @@ static int enter_and_wait(struct sk_loop *loop, int64_t wait_ns)
 
 static int ring_enter(struct sk_loop *loop, int64_t wait_ns)
 {
-	int64_t busy_ns = (int64_t)SK_MIN(loop->config.busy_poll_ns, (uint64_t)wait_ns);
+	bool learns = wait_ns && loop->config.max_poll_ns && !link_is_empty(&loop->peeks);
+	int64_t poll_ns = sk_loop_poll_limit(loop, wait_ns);
+	uint64_t begin = learns ? sk_now_ns() : 0;
 	int ret = 0;
 
 	arm_wake(loop);
-	if (wait_ns && busy_ns) {
+	if (wait_ns && poll_ns) {
+		sk_loop_peek_begin(loop);
 		ret = enter_once(loop);
 		loop->is_now_valid = false;
-		if (ret >= 0 && spin(loop, busy_ns))
+		if (ret >= 0 && spin(loop, poll_ns))
 			wait_ns = 0;
 		else
-			wait_ns = wait_ns == SK_LOOP_INFINITE ? wait_ns : wait_ns - busy_ns;
+			wait_ns = wait_ns == SK_LOOP_INFINITE ? wait_ns : wait_ns - poll_ns;
 	}
+	if (wait_ns && sk_loop_peek_end(loop))
+		wait_ns = 0;
 	if (ret >= 0)
 		ret = wait_ns ? enter_and_wait(loop, wait_ns) : enter_once(loop);
+	if (learns)
+		sk_loop_poll_learn(loop, sk_now_ns() - begin);
 	reap(loop);
 	switch (-ret) {
 	case ETIME:

@@ -45,6 +45,7 @@ struct sk_loop_config {
 	unsigned max_callbacks;	  /* completions, posts and timers per turn, of each; 0: 1024 */
 	unsigned max_workers;	  /* threads for files under epoll, started when needed; 0: 4 */
 	uint64_t busy_poll_ns;	  /* before it sleeps a turn polls for so long; 0: it does not */
+	uint64_t max_poll_ns;	  /* with peeks, see there: likewise, as far as that pays */
 	const struct sk_log *log; /* NULL or borrowed until destroy */
 };
 
@@ -254,5 +255,36 @@ struct sk_loop_post {
 };
 
 void sk_loop_post(struct sk_loop *loop, struct sk_loop_post *post);
+
+/*
+ * Memory that others write and that the loop looks at while it polls, so that they need not wake
+ * it: zero one and set @ops. With one of these added a turn polls before it sleeps, for as long as
+ * its waits are of late, if they are not longer than max_poll_ns; under io_uring only. From begin()
+ * to end() the loop looks, perhaps in many turns; end() comes before it sleeps, and at removal.
+ */
+struct sk_loop_peek;
+
+struct sk_loop_peek_ops {
+	/* Others need not wake the loop from now on. */
+	void (*begin)(struct sk_loop_peek *peek);
+	/* Quick and without a system call: is there something to do? */
+	bool (*look)(struct sk_loop_peek *peek);
+	/* Does it. A callback like others. */
+	void (*work)(struct sk_loop_peek *peek);
+	/* Others wake it again; true if something had come before they knew, and is done. */
+	bool (*end)(struct sk_loop_peek *peek);
+};
+
+struct sk_loop_peek {
+	const struct sk_loop_peek_ops *ops;
+
+	/* private to peek.c */
+	struct sk_loop_link link;
+	bool is_added;
+};
+
+/* Owner thread. Nothing happens if it is there already, or is not there. */
+void sk_loop_peek_add(struct sk_loop *loop, struct sk_loop_peek *peek);
+void sk_loop_peek_remove(struct sk_loop *loop, struct sk_loop_peek *peek);
 
 #endif
