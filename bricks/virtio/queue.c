@@ -130,7 +130,7 @@ void virtio_forget_all(struct sk_virtio *v)
 		struct queue *q = &v->queues[i];
 
 		virtio_queue_disable(q);
-		q->is_stopped = q->is_owned = false;
+		q->is_stopped = q->is_owned = q->is_hot = false;
 		q->size = q->max_size;
 		memset(q->areas, 0, sizeof(q->areas));
 	}
@@ -173,7 +173,7 @@ void sk_virtio_ring_doorbell(struct sk_virtio *v, uint32_t index)
 		virtio_count(&v->bad_accesses);
 }
 
-static void kick(struct queue *q)
+void virtio_kick(struct queue *q)
 {
 	struct sk_virtio *v = q->virtio;
 
@@ -208,7 +208,9 @@ static void doorbell(struct sk_loop *loop, struct sk_loop_op *op, int result)
 	q->wants_op = false;
 	read_doorbell(q);
 	virtio_count(&q->virtio->kicks);
-	kick(q);
+	q->is_hot = true;
+	q->nr_in_vain = 0;
+	virtio_kick(q);
 }
 
 void virtio_listen(struct sk_virtio *v)
@@ -228,6 +230,8 @@ void sk_virtio_own_doorbell(struct sk_virtio *v, uint32_t index, bool is_owned)
 	struct queue *q = &v->queues[index];
 
 	BUG_ON(index >= v->config.nr_queues);
+	if (is_owned && virtio_stop_looking(q))
+		sk_eventfd_signal(q->doorbell_fd); /* for the new owner */
 	q->is_owned = is_owned;
 	q->wants_op = !is_owned && sk_loop_op_is_busy(&q->op);
 	if (is_owned)
@@ -239,7 +243,7 @@ void sk_virtio_own_doorbell(struct sk_virtio *v, uint32_t index, bool is_owned)
 void virtio_kick_all(struct sk_virtio *v)
 {
 	for (uint32_t i = 0; i < v->config.nr_queues; i++)
-		kick(&v->queues[i]);
+		virtio_kick(&v->queues[i]);
 }
 
 /* ---- Rings and interrupts: the loop's thread, and no lock ---- */

@@ -88,6 +88,7 @@ static void start(struct sk_virtio *v)
 		needs_reset(v);
 		return;
 	}
+	sk_loop_peek_add(v->config.loop, &v->peek);
 	virtio_kick_all(v);
 }
 
@@ -110,6 +111,7 @@ static void run_quiesce(struct sk_virtio *v, struct request *request)
 		virtio_complete(v, request);
 		return;
 	}
+	sk_loop_peek_remove(v->config.loop, &v->peek);
 	v->quiesce = request;
 	v->phase = PHASE_QUIESCING;
 	v->config.ops->quiesce(v->config.dev, request->is_reset);
@@ -141,6 +143,7 @@ static void run_resume(struct sk_virtio *v, struct request *request)
 				sk_virtio_interrupt(v, i);
 	} else if (v->phase == PHASE_PAUSED) {
 		v->phase = PHASE_RUNNING;
+		sk_loop_peek_add(v->config.loop, &v->peek);
 		v->config.ops->resume(v->config.dev);
 		virtio_kick_all(v);
 	}

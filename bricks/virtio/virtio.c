@@ -100,6 +100,7 @@ int sk_virtio_create(struct sk_virtio **out, const struct sk_virtio_config *conf
 	pthread_cond_init(&v->done, NULL);
 	v->post.run = run_request;
 	v->config_post.run = run_config_post;
+	v->peek.ops = &virtio_peek_ops;
 	for (uint32_t i = 0; i < config->nr_queues; i++)
 		v->queues[i].doorbell_fd = -1;
 	ret = create_queues(v, config);

@@ -7,6 +7,7 @@
  *   virtio.c   create, destroy, getters; the way from any thread to the loop's
  *   status.c   features, status, start, reset, pause
  *   queue.c    set-up of queues, doorbells, interrupts
+ *   peek.c     the rings while the loop polls
  *   space.c    the configuration space
  *   state.c    save and restore
  *
@@ -49,9 +50,11 @@ struct queue {
 	int doorbell_fd; /* immutable */
 
 	/* the loop's thread */
-	bool is_stopped; /* its doorbells are ignored until reset */
-	bool is_owned;	 /* its doorbells are the back end's */
-	bool wants_op;	 /* to be submitted again when it comes back cancelled */
+	bool is_stopped;    /* its doorbells are ignored until reset */
+	bool is_owned;	    /* its doorbells are the back end's */
+	bool wants_op;	    /* to be submitted again when it comes back cancelled */
+	bool is_hot;	    /* rung for lately: looked at while the loop polls */
+	uint8_t nr_in_vain; /* how often in turn that found nothing */
 	struct sk_loop_op op;
 	uint64_t counter; /* what op reads */
 };
@@ -95,6 +98,7 @@ struct sk_virtio {
 	atomic_bool is_config_posted;
 
 	/* the loop's thread */
+	struct sk_loop_peek peek; /* while the device runs */
 	enum phase phase;
 	struct request *quiesce; /* that waits for sk_virtio_quiesced() */
 	const struct sk_virtio_transport_ops *transport_ops;
@@ -124,7 +128,12 @@ static inline bool virtio_is_started(const struct sk_virtio *virtio)
 /* status.c: true, and the features are agreed on, if the driver's are allowed. control is held. */
 bool virtio_agree(struct sk_virtio *virtio);
 
+/* peek.c: the loop's thread. */
+extern const struct sk_loop_peek_ops virtio_peek_ops;
+bool virtio_stop_looking(struct queue *queue); /* true: chains wait that nobody rang for */
+
 /* queue.c: the loop's thread. */
+void virtio_kick(struct queue *queue);		 /* if the device runs */
 void virtio_listen(struct sk_virtio *virtio);	 /* to the doorbells of all enabled queues */
 void virtio_kick_all(struct sk_virtio *virtio);	 /* if the device runs */
 void virtio_flush_all(struct sk_virtio *virtio); /* what the device left unflushed */
