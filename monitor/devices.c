@@ -4,6 +4,7 @@
 /* The thread of the virtio devices, and their transports: see devices.h. */
 #include "vm_internal.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 static const uint32_t gsis[DEVICES_NR_GSIS] = DEVICES_GSIS;
@@ -157,9 +158,21 @@ static int create_device(struct machine *m, struct sk_vm *vm, const struct devic
 	return m->pci ? attach_pci(m, slot, err) : attach_mmio(m, slot, nr, err);
 }
 
+/* While we look at rings the guest runs elsewhere. */
+static bool has_cpus(void)
+{
+	cpu_set_t cpus;
+
+	/* That fails where there are more CPUs than the set takes. */
+	return sched_getaffinity(0, sizeof(cpus), &cpus) || CPU_COUNT(&cpus) > 1;
+}
+
 int devices_create(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 {
-	const struct sk_loop_config loop_config = {.log = vm->config.log};
+	const struct sk_loop_config loop_config = {
+		.log = vm->config.log,
+		.max_poll_ns = has_cpus() ? UINT64_C(1000) * vm->config.max_poll_us : 0,
+	};
 	uint32_t nr = devices_count(&vm->config);
 	int ret;
 

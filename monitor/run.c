@@ -154,6 +154,7 @@ static void configure(struct run *run, struct sk_vm_config *config)
 	}
 	config->transport =
 		o->transport == CLI_TRANSPORT_PCI ? SK_VM_TRANSPORT_PCI : SK_VM_TRANSPORT_MMIO;
+	config->max_poll_us = (uint32_t)o->max_poll_us;
 	if (o->rng.nr) {
 		const struct cli_rng *rng = o->rng.items;
 

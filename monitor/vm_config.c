@@ -16,6 +16,7 @@ void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
 		.has_pit = true,
 		.has_reboot = true,
 		.has_console = true,
+		.max_poll_us = 32,
 	};
 
 	memset(config, 0, struct_bytes);
@@ -57,6 +58,9 @@ int vm_config_check(const struct sk_vm_config *c, struct sk_error *err)
 	    (unsigned int)c->pages > SK_VM_PAGES_1G ||
 	    (unsigned int)c->transport > SK_VM_TRANSPORT_MMIO)
 		return sk_error_set(err, -EINVAL, "an enumerated option has an unknown value");
+	if (c->max_poll_us > SK_VM_MAX_POLL_US)
+		return sk_error_set(err, -EINVAL, "%u us of looking at rings: at most %d",
+				    c->max_poll_us, SK_VM_MAX_POLL_US);
 	return check_memory(c, err);
 }
 

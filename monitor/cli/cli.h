@@ -154,6 +154,7 @@ struct cli_options {
 	struct cli_records vsock;   /* of struct cli_vsock; at most one */
 	struct cli_list publish;    /* [ADDR:]PORT:PORT[/udp], for user mode */
 	unsigned int transport;	    /* enum cli_transport */
+	uint64_t max_poll_us;
 
 	/* run: the console */
 	struct cli_target serial;  /* enum cli_serial */

@@ -570,6 +570,21 @@ const struct cli_option cli_options_table[] = {
 		.brief = "How the guest finds its devices",
 	},
 	{
+		.name = "max-poll",
+		IS_UINT(max_poll_us),
+		.metavar = "MICROSECONDS",
+		.max = 1000000,
+		.init = 32,
+		.commands = ON(CLI_RUN),
+		.group = GROUP_DEVICES,
+		.hint = "0 is never",
+		.brief = "How long devices look for work before they sleep",
+		.detail =
+			"They look for as long as their waits were of late, and not at all after one "
+			"that was longer than this. More costs time of the host's CPUs and spares the "
+			"guest doorbells and waiting.",
+	},
+	{
 		.name = "serial",
 		IS_WORD_OR_PATH(serial_words, serial),
 		.metavar = "WHERE",

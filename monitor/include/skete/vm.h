@@ -45,6 +45,8 @@ enum sk_vm_pages {
 	SK_VM_PAGES_1G,
 };
 
+#define SK_VM_MAX_POLL_US 1000000
+
 enum sk_vm_transport { SK_VM_TRANSPORT_PCI, SK_VM_TRANSPORT_MMIO };
 
 /* The entropy device: random bytes for the guest. */
@@ -165,6 +167,13 @@ struct sk_vm_config {
 	 */
 	uint16_t gdb_port;
 	uint64_t gdb_text, gdb_data;
+
+	/*
+	 * Before the thread of the virtio devices sleeps it looks at the rings for at most so many
+	 * microseconds, up to SK_VM_MAX_POLL_US, and as far as that pays: the guest need not ring,
+	 * and waits less. Default 32; 0: never, as where this process has a single CPU.
+	 */
+	uint32_t max_poll_us;
 };
 
 /* Fills in the defaults. @struct_bytes is sizeof(*config). */
