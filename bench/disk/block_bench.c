@@ -83,6 +83,8 @@ static void turn(struct bench *b)
 
 int main(int argc, char **argv)
 {
+	/* It polls as the monitor does by default. */
+	const struct sk_loop_config loop_config = {.driver = SK_LOOP_IO_URING, .max_poll_ns = 32000};
 	struct sk_disk_config disk_config = {.format = SK_DISK_RAW, .is_direct = true};
 	struct sk_block_config config = {0};
 	struct bench b = {.seed = 1};
@@ -100,7 +102,7 @@ int main(int argc, char **argv)
 	if (!depth || depth > MAX_DEPTH || !b.block_bytes || b.block_bytes % 4096)
 		die("a depth of 1 to 256, blocks of whole pages");
 	config.gm = virtio_driver_memory(SK_MIB * 16 + 2 * depth * b.block_bytes);
-	if (sk_loop_create(&b.loop, &(struct sk_loop_config){.driver = SK_LOOP_IO_URING}, &err))
+	if (sk_loop_create(&b.loop, &loop_config, &err))
 		die(err.message);
 	config.loop = disk_config.loop = b.loop;
 	disk_config.path = argv[1];
