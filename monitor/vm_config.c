@@ -59,8 +59,8 @@ int vm_config_check(const struct sk_vm_config *c, struct sk_error *err)
 	    (unsigned int)c->transport > SK_VM_TRANSPORT_MMIO)
 		return sk_error_set(err, -EINVAL, "an enumerated option has an unknown value");
 	if (c->max_poll_us > SK_VM_MAX_POLL_US)
-		return sk_error_set(err, -EINVAL, "%u us of looking at rings: at most %d",
-				    c->max_poll_us, SK_VM_MAX_POLL_US);
+		return sk_error_set(err, -EINVAL, "max_poll_us is %u: at most %d", c->max_poll_us,
+				    SK_VM_MAX_POLL_US);
 	return check_memory(c, err);
 }
 

@@ -84,7 +84,8 @@ static void turn(struct bench *b)
 int main(int argc, char **argv)
 {
 	/* It polls as the monitor does by default. */
-	const struct sk_loop_config loop_config = {.driver = SK_LOOP_IO_URING, .max_poll_ns = 32000};
+	const struct sk_loop_config loop_config = {.driver = SK_LOOP_IO_URING,
+						   .max_poll_ns = 32000};
 	struct sk_disk_config disk_config = {.format = SK_DISK_RAW, .is_direct = true};
 	struct sk_block_config config = {0};
 	struct bench b = {.seed = 1};

@@ -10,79 +10,30 @@
 #include <cmocka.h>
 
 #include <virtio_driver.h>
+#include <virtio_sink.h>
 
 #define RAM_BYTES (64 * SK_MIB)
 #define QUEUE	  1
 
-/* Uses up whatever comes, unless it is full. */
 struct sponge {
 	struct sk_loop *loop;
 	struct sk_gmem *gm;
-	struct sk_virtio *virtio;
+	struct virtio_sink sink;
 	struct virtio_driver driver;
-	bool is_full;
 };
-
-static int start(void *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-static void kick(void *dev, uint32_t index)
-{
-	struct sponge *s = dev;
-	struct sk_vring *ring = sk_virtio_ring(s->virtio, index);
-	struct sk_vring_chain chain;
-	struct iovec iov[4];
-	int ret;
-
-	if (s->is_full)
-		return;
-	do {
-		sk_vring_disable_doorbell(ring);
-		while ((ret = sk_vring_pop(ring, &chain, iov, 4)) == 1)
-			sk_vring_push(ring, &chain, 0);
-	} while (!ret && sk_vring_enable_doorbell(ring));
-	if (ret < 0)
-		sk_virtio_fail(s->virtio, index);
-	sk_virtio_flush(s->virtio, index);
-}
-
-static void quiesce(void *dev, bool is_reset)
-{
-	struct sponge *s = dev;
-
-	(void)is_reset;
-	sk_virtio_quiesced(s->virtio);
-}
-
-static void resume(void *dev)
-{
-	(void)dev;
-}
-
-static const struct sk_virtio_ops ops = {
-	.start = start, .kick = kick, .quiesce = quiesce, .resume = resume};
 
 static void open_sponge(struct sponge *s)
 {
-	static const uint16_t sizes[] = {16, 16};
-	struct sk_virtio_config config = {
-		.device_id = 42, .nr_queues = 2, .queue_sizes = sizes, .ops = &ops, .dev = s};
-
 	*s = (struct sponge){.gm = virtio_driver_memory(RAM_BYTES)};
 	assert_int_equal(sk_loop_create(&s->loop, &(struct sk_loop_config){0}, NULL), 0);
-	config.gm = s->gm;
-	config.loop = s->loop;
-	assert_int_equal(sk_virtio_create(&s->virtio, &config, NULL), 0);
-	virtio_driver_init(&s->driver, s->virtio);
+	virtio_sink_init(&s->sink, s->gm, s->loop);
+	virtio_driver_init(&s->driver, s->sink.virtio);
 }
 
 static void close_sponge(struct sponge *s)
 {
 	virtio_driver_fini(&s->driver);
-	sk_virtio_destroy(s->virtio);
+	virtio_sink_fini(&s->sink);
 	sk_loop_destroy(s->loop);
 	sk_gmem_destroy(s->gm);
 }
@@ -92,7 +43,7 @@ static uint64_t nr_doorbells(const struct sponge *s)
 	struct sk_virtio_stats stats;
 
 	virtio_driver_settle((struct virtio_driver *)(uintptr_t)&s->driver);
-	sk_virtio_get_stats(s->virtio, &stats);
+	sk_virtio_get_stats(s->sink.virtio, &stats);
 	return stats.kicks;
 }
 
@@ -113,9 +64,9 @@ static bool is_back(struct sponge *s)
 /* The device runs, and one doorbell of its queue was heard; then the loop begins to look. */
 static struct sk_loop_peek *begin(struct sponge *s, uint64_t features)
 {
-	struct sk_loop_peek *peek = &s->virtio->peek;
+	struct sk_loop_peek *peek = &s->sink.virtio->peek;
 
-	s->is_full = false;
+	s->sink.is_full = false;
 	assert_true(virtio_driver_start(&s->driver, features, 16));
 	offer(s);
 	virtio_driver_settle(&s->driver);
@@ -173,7 +124,7 @@ static void a_device_that_is_full_is_left_alone(void **state)
 		struct sk_loop_peek *peek = begin(&s, kind(i));
 		uint64_t before = nr_doorbells(&s);
 
-		s.is_full = true;
+		s.sink.is_full = true;
 		offer(&s);
 		assert_true(peek->ops->look(peek));
 		peek->ops->work(peek);
@@ -181,12 +132,12 @@ static void a_device_that_is_full_is_left_alone(void **state)
 		assert_false(peek->ops->look(peek));
 		assert_false(peek->ops->end(peek));
 		/* It comes back of itself; then doorbells are as always. */
-		s.is_full = false;
-		kick(&s, QUEUE);
-		assert_true(is_back(&s));
-		assert_int_equal(nr_doorbells(&s), before);
-		offer(&s);
+		s.sink.is_full = false;
+		sk_virtio_ring_doorbell(s.sink.virtio, QUEUE);
 		assert_int_equal(nr_doorbells(&s), before + 1);
+		assert_true(is_back(&s));
+		offer(&s);
+		assert_int_equal(nr_doorbells(&s), before + 2);
 		assert_true(is_back(&s));
 	}
 	close_sponge(&s);
@@ -223,12 +174,12 @@ static void a_broken_ring_is_noticed(void **state)
 	open_sponge(&s);
 	peek = begin(&s, 0);
 	virtio_driver_write(&s.driver,
-			    sk_virtio_queue_area(s.virtio, QUEUE, SK_VIRTIO_AREA_DRIVER) + 2, &far,
-			    sizeof(far));
+			    sk_virtio_queue_area(s.sink.virtio, QUEUE, SK_VIRTIO_AREA_DRIVER) + 2,
+			    &far, sizeof(far));
 	assert_true(peek->ops->look(peek));
-	assert_false(sk_virtio_status(s.virtio) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_false(sk_virtio_status(s.sink.virtio) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	peek->ops->work(peek);
-	assert_true(sk_virtio_status(s.virtio) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(sk_virtio_status(s.sink.virtio) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_false(peek->ops->look(peek));
 	assert_false(peek->ops->end(peek));
 	close_sponge(&s);
@@ -243,13 +194,13 @@ static void a_new_owner_hears_of_what_waits(void **state)
 	open_sponge(&s);
 	peek = begin(&s, 0);
 	offer(&s);
-	sk_virtio_own_doorbell(s.virtio, QUEUE, true);
+	sk_virtio_own_doorbell(s.sink.virtio, QUEUE, true);
 	virtio_driver_settle(&s.driver);
-	assert_int_equal(sk_eventfd_drain(sk_virtio_doorbell_fd(s.virtio, QUEUE)), 1);
+	assert_int_equal(sk_eventfd_drain(sk_virtio_doorbell_fd(s.sink.virtio, QUEUE)), 1);
 	assert_false(peek->ops->look(peek));
 	assert_false(is_back(&s));
 	/* In turn the old one, by a doorbell. */
-	sk_virtio_own_doorbell(s.virtio, QUEUE, false);
+	sk_virtio_own_doorbell(s.sink.virtio, QUEUE, false);
 	offer(&s);
 	virtio_driver_settle(&s.driver);
 	assert_true(is_back(&s) && is_back(&s));
@@ -265,12 +216,12 @@ static void a_pause_ends_it(void **state)
 	open_sponge(&s);
 	peek = begin(&s, 0);
 	peek->ops->end(peek);
-	sk_virtio_pause(s.virtio);
+	sk_virtio_pause(s.sink.virtio);
 	assert_false(peek->is_added);
 	offer(&s);
 	virtio_driver_settle(&s.driver);
 	assert_false(is_back(&s));
-	sk_virtio_resume(s.virtio);
+	sk_virtio_resume(s.sink.virtio);
 	assert_true(peek->is_added);
 	assert_true(is_back(&s));
 	close_sponge(&s);

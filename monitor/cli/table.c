@@ -578,11 +578,11 @@ const struct cli_option cli_options_table[] = {
 		.commands = ON(CLI_RUN),
 		.group = GROUP_DEVICES,
 		.hint = "0 is never",
-		.brief = "How long devices look for work before they sleep",
+		.brief = "How long devices poll for requests before they sleep",
 		.detail =
-			"They look for as long as their waits were of late, and not at all after one "
-			"that was longer than this. More costs time of the host's CPUs and spares the "
-			"guest doorbells and waiting.",
+			"While requests come this close to each other, the guest waits less and need "
+			"not notify, and the host spends more CPU time. Longer pauses end it by "
+			"themselves. Nothing happens on a host with one CPU, or without io_uring.",
 	},
 	{
 		.name = "serial",

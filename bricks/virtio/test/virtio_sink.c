@@ -19,6 +19,8 @@ static void sink_kick(void *dev, uint32_t index)
 	int ret;
 
 	sink->nr_kicks++;
+	if (sink->is_full)
+		return;
 	while ((ret = sk_vring_pop(ring, &chain, iov, 8)) == 1)
 		sk_vring_push(ring, &chain, 0);
 	if (ret < 0)

@@ -18,6 +18,7 @@ struct virtio_sink {
 	struct sk_virtio *virtio;
 	unsigned nr_kicks;
 	bool refuses_start; /* of the next driver */
+	bool is_full;	    /* leaves what it gets in the ring */
 };
 
 void virtio_sink_init(struct virtio_sink *sink, struct sk_gmem *gm, struct sk_loop *loop);
