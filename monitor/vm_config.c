@@ -16,7 +16,6 @@ void sk_vm_config_init(struct sk_vm_config *config, size_t struct_bytes)
 		.has_pit = true,
 		.has_reboot = true,
 		.has_console = true,
-		.max_poll_us = 32,
 	};
 
 	memset(config, 0, struct_bytes);

@@ -83,7 +83,7 @@ static void turn(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	/* It polls as the monitor does by default. */
+	/* As with --max-poll 32. */
 	const struct sk_loop_config loop_config = {.driver = SK_LOOP_IO_URING,
 						   .max_poll_ns = 32000};
 	struct sk_disk_config disk_config = {.format = SK_DISK_RAW, .is_direct = true};

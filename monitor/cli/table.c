@@ -574,7 +574,6 @@ const struct cli_option cli_options_table[] = {
 		IS_UINT(max_poll_us),
 		.metavar = "MICROSECONDS",
 		.max = 1000000,
-		.init = 32,
 		.commands = ON(CLI_RUN),
 		.group = GROUP_DEVICES,
 		.hint = "0 is never",

@@ -171,7 +171,7 @@ struct sk_vm_config {
 	/*
 	 * Before the thread of the virtio devices sleeps it looks at the rings for at most so many
 	 * microseconds, up to SK_VM_MAX_POLL_US, and as far as that pays: the guest need not ring,
-	 * and waits less. Default 32; 0: never. It never does where this process has a single CPU,
+	 * and waits less. Default 0: never. It never does where this process has a single CPU,
 	 * or no io_uring.
 	 */
 	uint32_t max_poll_us;
