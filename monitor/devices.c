@@ -181,6 +181,10 @@ int devices_create(struct machine *m, struct sk_vm *vm, struct sk_error *err)
 	if (nr > DEVICES_MAX)
 		return sk_error_set(err, -EINVAL, "%u virtio devices: a machine has at most %d", nr,
 				    DEVICES_MAX);
+	if (loop_config.max_poll_ns)
+		sk_logf(vm->config.log, SK_LOG_WARN,
+			"polling of devices (--max-poll) is an experiment: on a busy host a "
+			"request to a disk was seen to go unanswered");
 	for (size_t i = 0; i < DEVICES_NR_GSIS; i++)
 		m->devices.irq_fds[i] = -1;
 	ret = sk_loop_create(&m->devices.loop, &loop_config, err);
